@@ -1,7 +1,8 @@
 // Builds dist/: the two .wasm files of assembly/, the JavaScript and types of src/, and the bundled third-party code of
 // src/vendor/ (so that the installed package needs piscina alone). Run by `npm install` (prepare) and `npm run build`.
+// `node scripts/build.js vendor` (or wasm, types) does one part over, in a dist/ that is there.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -10,26 +11,73 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 /** Runs the command-line script of an installed package with this very Node: no shell, so it works on Windows too. */
 function runBin(packageName, bin, args) {
-  execFileSync(process.execPath, [path.join(root, "node_modules", packageName, bin), ...args], { cwd: root, stdio: "inherit" });
+  execFileSync(process.execPath, [path.join(root, "node_modules", packageName, bin), ...args], {
+    cwd: root,
+    stdio: "inherit",
+  });
 }
 
-rmSync(path.join(root, "dist"), { recursive: true, force: true });
-mkdirSync(path.join(root, "dist/wasm"), { recursive: true });
+function buildWasm() {
+  mkdirSync(path.join(root, "dist/wasm"), { recursive: true });
+  for (const target of ["shared", "plain"])
+    runBin("assemblyscript", "bin/asc.js", ["--config", "asconfig.json", "--target", target]);
+}
 
-for (const target of ["shared", "plain"]) runBin("assemblyscript", "bin/asc.js", ["--config", "asconfig.json", "--target", target]);
+function buildTypes() {
+  runBin("typescript", "bin/tsc", ["-p", "tsconfig.json"]);
+}
 
-runBin("typescript", "bin/tsc", ["-p", "tsconfig.json"]);
+async function buildVendor() {
+  const vendored = readdirSync(path.join(root, "src/vendor")).filter((file) => file.endsWith(".ts"));
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: vendored.map((file) => path.join(root, "src/vendor", file)),
+    outdir: path.join(root, "dist/vendor"),
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    legalComments: "inline",
+    metafile: true,
+    // CommonJS packages inside an ES module bundle still call require("node:…").
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+    logLevel: "warning",
+  });
+  writeFileSync(path.join(root, "dist/vendor/THIRD-PARTY.txt"), thirdPartyNotice(Object.keys(metafile.inputs)));
+}
 
-const vendored = readdirSync(path.join(root, "src/vendor")).filter((file) => file.endsWith(".ts"));
-await build({
-  entryPoints: vendored.map((file) => path.join(root, "src/vendor", file)),
-  outdir: path.join(root, "dist/vendor"),
-  bundle: true,
-  format: "esm",
-  platform: "node",
-  target: "node20",
-  legalComments: "linked",
-  // CommonJS packages inside an ES module bundle still call require("node:…").
-  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-  logLevel: "warning",
-});
+/** Name, version, licence and licence text of each package that a bundle took files from, and notices in the files themselves. */
+function thirdPartyNotice(inputs) {
+  const folders = inputs.map((input) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1]);
+  const notices = [...new Set(folders.filter(Boolean))].sort().map((folder) => {
+    const { name, version, license, author, homepage } = JSON.parse(
+      readFileSync(path.join(root, folder, "package.json"), "utf8"),
+    );
+    const by = typeof author === "object" ? author.name : author;
+    const file = readdirSync(path.join(root, folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    // A package without a licence file states its licence in package.json alone; ours holds the text of Apache-2.0.
+    const text = file
+      ? readFileSync(path.join(root, folder, file), "utf8").trim()
+      : `The text of ${license} is in the LICENSE file of verydeep.`;
+    const own = inputs.filter((input) => input.startsWith(`${folder}/`)).flatMap(copyrightComments);
+    return [`${name} ${version} (${license})`, by, homepage, "", text, ...own]
+      .filter((line) => line !== undefined)
+      .join("\n");
+  });
+  const rule = `\n\n${"-".repeat(80)}\n\n`;
+  return `The files of this folder contain code of these packages.${rule}${notices.join(rule)}\n`;
+}
+
+/** Block comments at the top of a file that speak of copyright: parts that a package took from elsewhere. */
+function copyrightComments(input) {
+  const top = readFileSync(path.join(root, input), "utf8").slice(0, 6000);
+  return [...top.matchAll(/\/\*[\s\S]*?\*\//g)]
+    .map(([comment]) => comment)
+    .filter((comment) => /copyright/i.test(comment))
+    .map((comment) => `\n${path.posix.basename(input)}:\n${comment}`);
+}
+
+const parts = { wasm: buildWasm, types: buildTypes, vendor: buildVendor };
+const asked = process.argv.slice(2);
+if (asked.length === 0) rmSync(path.join(root, "dist"), { recursive: true, force: true });
+for (const part of asked.length === 0 ? Object.keys(parts) : asked) await parts[part]();

@@ -1,0 +1,148 @@
+// Element by element: a grain is GRAIN_FLOATS neighbours. Outputs may be the same memory as inputs.
+import { sumLanes } from "./simd";
+
+/** Elements of one grain; src/backend/wasm/kernels/elementwise.ts counts with the same number. */
+export const GRAIN_FLOATS: i32 = 16384;
+
+/** Argument record of the element-wise kernels. */
+@unmanaged
+export class ElementwiseArgs {
+  a: usize;
+  b: usize;
+  y: usize;
+  callScratch: usize;
+  length: i32;
+  factor: f32;
+  /** Elements to skip before a (copy) or y (copy). */
+  aBegin: i32;
+  yBegin: i32;
+}
+
+/** y = max(a, 0); NaN stays NaN. */
+export function reluForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  const zero = f32x4.splat(0);
+  let i = grainBegin * GRAIN_FLOATS;
+  for (; i + 4 <= end; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(s.y + at, f32x4.max(v128.load(s.a + at), zero));
+  }
+  for (; i < end; i++) {
+    const at = <usize>i << 2;
+    store<f32>(s.y + at, max<f32>(load<f32>(s.a + at), 0));
+  }
+}
+
+/** y = a where b > 0, else 0: the gradient of ReLU, with a = dy and b = ReLU's output. */
+export function reluBackward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  const zero = f32x4.splat(0);
+  let i = grainBegin * GRAIN_FLOATS;
+  for (; i + 4 <= end; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(s.y + at, v128.and(v128.load(s.a + at), f32x4.gt(v128.load(s.b + at), zero)));
+  }
+  for (; i < end; i++) {
+    const at = <usize>i << 2;
+    store<f32>(s.y + at, load<f32>(s.b + at) > 0 ? load<f32>(s.a + at) : <f32>0);
+  }
+}
+
+/** y = a + b */
+export function add(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  let i = grainBegin * GRAIN_FLOATS;
+  for (; i + 4 <= end; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(s.y + at, f32x4.add(v128.load(s.a + at), v128.load(s.b + at)));
+  }
+  for (; i < end; i++) {
+    const at = <usize>i << 2;
+    store<f32>(s.y + at, load<f32>(s.a + at) + load<f32>(s.b + at));
+  }
+}
+
+/** y = a · b */
+export function mul(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  let i = grainBegin * GRAIN_FLOATS;
+  for (; i + 4 <= end; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(s.y + at, f32x4.mul(v128.load(s.a + at), v128.load(s.b + at)));
+  }
+  for (; i < end; i++) {
+    const at = <usize>i << 2;
+    store<f32>(s.y + at, load<f32>(s.a + at) * load<f32>(s.b + at));
+  }
+}
+
+/** y = a · factor */
+export function scale(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  const factor = f32x4.splat(s.factor);
+  let i = grainBegin * GRAIN_FLOATS;
+  for (; i + 4 <= end; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(s.y + at, f32x4.mul(v128.load(s.a + at), factor));
+  }
+  for (; i < end; i++) {
+    const at = <usize>i << 2;
+    store<f32>(s.y + at, load<f32>(s.a + at) * s.factor);
+  }
+}
+
+/** y[yBegin …] = a[aBegin …], length elements. */
+export function copy(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const begin = grainBegin * GRAIN_FLOATS;
+  const count = min(s.length, grainEnd * GRAIN_FLOATS) - begin;
+  memory.copy(s.y + (<usize>(s.yBegin + begin) << 2), s.a + (<usize>(s.aBegin + begin) << 2), <usize>count << 2);
+}
+
+/** y = factor, everywhere. */
+export function fill(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  for (let i = grainBegin * GRAIN_FLOATS; i < end; i++) store<f32>(s.y + (<usize>i << 2), s.factor);
+}
+
+/** y = a[0] · factor, everywhere: the gradient of sum. */
+export function expand(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  const value = load<f32>(s.a) * s.factor;
+  for (let i = grainBegin * GRAIN_FLOATS; i < end; i++) store<f32>(s.y + (<usize>i << 2), value);
+}
+
+/** callScratch[g] = sum of grain g: four chains of at most 256 terms a block, blocks added in order. */
+export function sumGrains(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  for (let grain = grainBegin; grain < grainEnd; grain++) {
+    const end = min(s.length, (grain + 1) * GRAIN_FLOATS);
+    let total: f32 = 0;
+    for (let block = grain * GRAIN_FLOATS; block < end; block += 1024) {
+      const blockEnd = min(end, block + 1024);
+      let lanes = f32x4.splat(0);
+      let i = block;
+      for (; i + 4 <= blockEnd; i += 4) lanes = f32x4.add(lanes, v128.load(s.a + (<usize>i << 2)));
+      let sum = sumLanes(lanes);
+      for (; i < blockEnd; i++) sum += load<f32>(s.a + (<usize>i << 2));
+      total += sum;
+    }
+    store<f32>(s.callScratch + (<usize>grain << 2), total);
+  }
+}
+
+/** y[0] = the sum of the grains' sums, in order. One grain. */
+export function sumTotal(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<ElementwiseArgs>(args);
+  const grains = (s.length + GRAIN_FLOATS - 1) / GRAIN_FLOATS;
+  let total: f32 = 0;
+  for (let grain = 0; grain < grains; grain++) total += load<f32>(s.callScratch + (<usize>grain << 2));
+  store<f32>(s.y, total);
+}

@@ -1,0 +1,27 @@
+// The only export list. Every kernel has the same signature, so that a worker can walk a program without knowing any:
+//
+//   kernel(args: address of its argument record, scratch: this worker's own memory, grainBegin, grainEnd)
+export {
+  conv2dBackwardBias,
+  conv2dBackwardInput,
+  conv2dBackwardWeight,
+  conv2dForward,
+  conv2dReduceChunks,
+  conv2dTransposeWeight,
+} from "./conv2d";
+export { add, copy, expand, fill, mul, reluBackward, reluForward, scale, sumGrains, sumTotal } from "./elementwise";
+export { gemmMicro1x8, gemmMicro4x8 } from "./gemm-micro";
+export {
+  linearBackwardBias,
+  linearBackwardInput,
+  linearBackwardWeight,
+  linearForward,
+  linearForwardVector,
+  linearPackInput,
+  linearTransposeGradient,
+} from "./linear";
+export { crossEntropyBackward, labelRank, logSoftmaxBackward, logSoftmaxForward, nllForward } from "./loss";
+export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
+export { sgd } from "./optimizer";
+export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
+export { dropout, fillNormal, fillUniform, threefryWords } from "./random";

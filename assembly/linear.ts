@@ -1,0 +1,198 @@
+// Fully connected layers: y[batch × outF] = x[batch × inF] · weightᵀ + bias, weight [outF × inF] row-major as stored.
+// The big operand is the weight (fc6: 411 MB), so it is read in place, once, and split over its rows: no thread holds a
+// copy of it or of its gradient.
+//
+//   forward         C[outF × batch] = weight · xᵀ      xᵀ packed once for all grains; C stored transposed
+//   batch 1         y = weight · x                     dot products at the speed of memory
+//   backwardInput   dx[batch × inF] = dy · weight      grain: columns of dx
+//   backwardWeight  dWeight[outF × inF] = dyᵀ · x      grain: rows of dWeight
+//   backwardBias    dBias = column sums of dy
+// Next layer down: gemm.ts.
+import { storeRow } from "./conv2d";
+import { gemmBlock, KC, NR, packRows, packTransposed, PANEL_ROW_BYTES } from "./gemm";
+import { madd, sumLanes } from "./simd";
+
+/** Argument record of the linear kernels; addresses are 0 where a kernel does not use one. */
+@unmanaged
+export class LinearArgs {
+  x: usize;
+  weight: usize;
+  bias: usize;
+  y: usize;
+  dx: usize;
+  dWeight: usize;
+  dBias: usize;
+  dy: usize;
+  callScratch: usize;
+  batch: i32;
+  inFeatures: i32;
+  outFeatures: i32;
+  /** 1: gradients are added to dWeight / dBias; 0: they overwrite. */
+  accumulate: i32;
+  /** Rows (forward, backwardWeight: of weight) or columns (backwardInput: of dx) of one grain. */
+  block: i32;
+  /** Columns of the tile that backwardWeight works on at a time. */
+  nBlock: i32;
+}
+
+/** callScratch = xᵀ in packed panels, K block after K block. Grain g: K block g. */
+export function linearPackInput(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<LinearArgs>(args);
+  const panels = (s.batch + NR - 1) / NR;
+  for (let grain = grainBegin; grain < grainEnd; grain++) {
+    const k0 = grain * KC;
+    const to = s.callScratch + <usize>k0 * panels * PANEL_ROW_BYTES;
+    packTransposed(to, s.x + (<usize>k0 << 2), <usize>s.inFeatures << 2, min(KC, s.inFeatures - k0), s.batch);
+  }
+}
+
+/** y for rows [g · block, …) of weight, any batch. After linearPackInput. Worker scratch: block × padded batch floats. */
+export function linearForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<LinearArgs>(args);
+  const panels = (s.batch + NR - 1) / NR;
+  const rowBytes = <usize>panels * PANEL_ROW_BYTES;
+  const weightRowBytes = <usize>s.inFeatures << 2;
+  for (let grain = grainBegin; grain < grainEnd; grain++) {
+    const m0 = grain * s.block;
+    const m = min(s.block, s.outFeatures - m0);
+    for (let k0 = 0; k0 < s.inFeatures; k0 += KC) {
+      const a = s.weight + <usize>m0 * weightRowBytes + (<usize>k0 << 2);
+      const b = s.callScratch + <usize>k0 * rowBytes;
+      gemmBlock(a, weightRowBytes, b, scratch, rowBytes, m, panels, min(KC, s.inFeatures - k0), k0 > 0);
+    }
+    for (let row = 0; row < m; row++) {
+      const bias: f32 = s.bias ? load<f32>(s.bias + (<usize>(m0 + row) << 2)) : 0;
+      const from = scratch + <usize>row * rowBytes;
+      let to = s.y + (<usize>(m0 + row) << 2);
+      for (let image = 0; image < s.batch; image++) {
+        store<f32>(to, load<f32>(from + (<usize>image << 2)) + bias);
+        to += <usize>s.outFeatures << 2;
+      }
+    }
+  }
+}
+
+/** Batch 1: y[o] = weight[o] · x + bias[o] for rows [g · block, …): 16 chains a row, added in a fixed order. */
+export function linearForwardVector(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<LinearArgs>(args);
+  const rowBytes = <usize>s.inFeatures << 2;
+  const rowEnd = min(s.outFeatures, grainEnd * s.block);
+  for (let o = grainBegin * s.block; o < rowEnd; o++) {
+    const bias: f32 = s.bias ? load<f32>(s.bias + (<usize>o << 2)) : 0;
+    store<f32>(s.y + (<usize>o << 2), dot(s.weight + <usize>o * rowBytes, s.x, s.inFeatures) + bias);
+  }
+}
+
+/** Dot product of two rows. A block of 4096 terms has 16 chains (of 256 terms); blocks are added in order. */
+function dot(a: usize, b: usize, count: i32): f32 {
+  let total: f32 = 0;
+  while (count > 0) {
+    const block = min(count, 4096);
+    let s0 = f32x4.splat(0);
+    let s1 = f32x4.splat(0);
+    let s2 = f32x4.splat(0);
+    let s3 = f32x4.splat(0);
+    let i = 0;
+    for (; i + 16 <= block; i += 16) {
+      s0 = madd(s0, v128.load(a), v128.load(b));
+      s1 = madd(s1, v128.load(a, 16), v128.load(b, 16));
+      s2 = madd(s2, v128.load(a, 32), v128.load(b, 32));
+      s3 = madd(s3, v128.load(a, 48), v128.load(b, 48));
+      a += 64;
+      b += 64;
+    }
+    let sum = sumLanes(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
+    for (; i < block; i++) {
+      sum += load<f32>(a) * load<f32>(b);
+      a += 4;
+      b += 4;
+    }
+    total += sum;
+    count -= block;
+  }
+  return total;
+}
+
+/**
+ * dx columns [g · block, …) = dy · weight; overwrites.
+ * Worker scratch: packed panels (KC × block floats), tile (batch × block).
+ */
+export function linearBackwardInput(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<LinearArgs>(args);
+  const rowBytes = <usize>s.block << 2;
+  const tile = scratch + <usize>KC * rowBytes;
+  const dyRowBytes = <usize>s.outFeatures << 2;
+  for (let grain = grainBegin; grain < grainEnd; grain++) {
+    const i0 = grain * s.block;
+    const n = min(s.block, s.inFeatures - i0);
+    for (let o0 = 0; o0 < s.outFeatures; o0 += KC) {
+      const k = min(KC, s.outFeatures - o0);
+      const from = s.weight + ((<usize>o0 * s.inFeatures + i0) << 2);
+      packRows(scratch, from, <usize>s.inFeatures << 2, k, n);
+      const a = s.dy + (<usize>o0 << 2);
+      gemmBlock(a, dyRowBytes, scratch, tile, rowBytes, s.batch, (n + NR - 1) / NR, k, o0 > 0);
+    }
+    for (let image = 0; image < s.batch; image++) {
+      const to = s.dx + ((<usize>image * s.inFeatures + i0) << 2);
+      storeRow(to, tile + <usize>image * rowBytes, n, false);
+    }
+  }
+}
+
+/** callScratch[outF × batch] = dyᵀ: the left side of backwardWeight. Grain g: rows [g · 64, …). */
+export function linearTransposeGradient(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<LinearArgs>(args);
+  const rowEnd = min(s.outFeatures, grainEnd * 64);
+  for (let o = grainBegin * 64; o < rowEnd; o++) {
+    let from = s.dy + (<usize>o << 2);
+    let to = s.callScratch + ((<usize>o * s.batch) << 2);
+    for (let image = 0; image < s.batch; image++) {
+      store<f32>(to, load<f32>(from));
+      from += <usize>s.outFeatures << 2;
+      to += 4;
+    }
+  }
+}
+
+/**
+ * dWeight rows [g · block, …) (+)= dyᵀ · x. After linearTransposeGradient.
+ * Worker scratch: packed panels (KC × nBlock floats), tile (block × nBlock).
+ */
+export function linearBackwardWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<LinearArgs>(args);
+  const rowBytes = <usize>s.nBlock << 2;
+  const tile = scratch + <usize>KC * rowBytes;
+  for (let grain = grainBegin; grain < grainEnd; grain++) {
+    const m0 = grain * s.block;
+    const m = min(s.block, s.outFeatures - m0);
+    for (let i0 = 0; i0 < s.inFeatures; i0 += s.nBlock) {
+      const n = min(s.nBlock, s.inFeatures - i0);
+      for (let b0 = 0; b0 < s.batch; b0 += KC) {
+        const k = min(KC, s.batch - b0);
+        packRows(scratch, s.x + ((<usize>b0 * s.inFeatures + i0) << 2), <usize>s.inFeatures << 2, k, n);
+        const a = s.callScratch + ((<usize>m0 * s.batch + b0) << 2);
+        gemmBlock(a, <usize>s.batch << 2, scratch, tile, rowBytes, m, (n + NR - 1) / NR, k, b0 > 0);
+      }
+      for (let row = 0; row < m; row++) {
+        const to = s.dWeight + ((<usize>(m0 + row) * s.inFeatures + i0) << 2);
+        storeRow(to, tile + <usize>row * rowBytes, n, s.accumulate != 0);
+      }
+    }
+  }
+}
+
+/** dBias[o] (+)= sum of dy[·][o], added over the batch in order. Grain g: outputs [g · 64, …). */
+export function linearBackwardBias(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<LinearArgs>(args);
+  const end = min(s.outFeatures, grainEnd * 64);
+  for (let o = grainBegin * 64; o < end; o++) {
+    let sum: f32 = 0;
+    let from = s.dy + (<usize>o << 2);
+    for (let image = 0; image < s.batch; image++) {
+      sum += load<f32>(from);
+      from += <usize>s.outFeatures << 2;
+    }
+    const to = s.dBias + (<usize>o << 2);
+    store<f32>(to, s.accumulate ? load<f32>(to) + sum : sum);
+  }
+}

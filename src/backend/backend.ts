@@ -1,0 +1,269 @@
+/**
+ * What a backend is: the kernels it must have, the shape records they get, and how it runs a planned program.
+ * Imported by core, ops and every backend; imports nothing. A backend never re-derives a size and knows no op.
+ *
+ * Adding a kernel: name it in {@link KernelTable} and {@link KERNEL_WRITES}; no backend compiles until it has it.
+ */
+
+/** Element types of tensors. `float32` is stored as float64 by a backend that computes in double precision. */
+export type DataType = "float32" | "int32" | "uint8";
+
+/** All sizes of a 2-D convolution. x [batch, inC, inH, inW], weight [outC, inC, kH, kW], y [batch, outC, outH, outW]. */
+export interface Conv2dShape {
+  readonly batch: number;
+  readonly inC: number;
+  readonly inH: number;
+  readonly inW: number;
+  readonly outC: number;
+  readonly outH: number;
+  readonly outW: number;
+  readonly kH: number;
+  readonly kW: number;
+  readonly strideH: number;
+  readonly strideW: number;
+  readonly padH: number;
+  readonly padW: number;
+}
+
+/** All sizes of a 2-D pooling. x [batch, channels, inH, inW], y [batch, channels, outH, outW]. */
+export interface Pool2dShape {
+  readonly batch: number;
+  readonly channels: number;
+  readonly inH: number;
+  readonly inW: number;
+  readonly outH: number;
+  readonly outW: number;
+  readonly kH: number;
+  readonly kW: number;
+  readonly strideH: number;
+  readonly strideW: number;
+  readonly padH: number;
+  readonly padW: number;
+}
+
+/** x [batch, inFeatures], weight [outFeatures, inFeatures], y [batch, outFeatures]. */
+export interface LinearShape {
+  readonly batch: number;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+}
+
+/** Tensors of [batch, channels, plane]; `size` channels in a window. */
+export interface LrnShape {
+  readonly batch: number;
+  readonly channels: number;
+  readonly plane: number;
+  readonly size: number;
+  readonly alpha: number;
+  readonly beta: number;
+  readonly k: number;
+}
+
+/** x [rows, classes]. */
+export interface ClassesShape {
+  readonly rows: number;
+  readonly classes: number;
+}
+
+export interface LengthShape {
+  readonly length: number;
+}
+
+export interface ScaleShape extends LengthShape {
+  readonly factor: number;
+}
+
+/** `length` elements from `xBegin` of x to `yBegin` of y. */
+export interface CopyShape extends LengthShape {
+  readonly xBegin: number;
+  readonly yBegin: number;
+}
+
+/** Where random numbers come from: Threefry-2x32 with this key; element e takes word e & 1 of block (e >> 1, counter). */
+export interface RandomStream {
+  readonly key0: number;
+  readonly key1: number;
+  readonly counter: number;
+}
+
+export interface DropoutShape extends LengthShape, RandomStream {
+  /** Probability that an element becomes 0. */
+  readonly p: number;
+}
+
+export interface RandomFillShape extends LengthShape, RandomStream {
+  /** Normal: the standard deviation. Uniform: half the width of the interval around 0. */
+  readonly scale: number;
+}
+
+export interface SgdShape extends LengthShape {
+  readonly lr: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+  /** `caffe` keeps the learning rate inside the velocity, `pytorch` outside. They differ after a change of the rate. */
+  readonly form: "pytorch" | "caffe";
+}
+
+/** Parameter gradients: add to what the output holds instead of overwriting it. */
+export interface Accumulate {
+  readonly accumulate: boolean;
+}
+
+/** One kernel's contract: its shape record, the tensors it reads and those it writes, by role. */
+interface Kernel<Shape, Reads extends string, Writes extends string> {
+  shape: Shape;
+  reads: Reads;
+  writes: Writes;
+}
+
+/** Every kernel a backend must have, forward and backward. What each computes: the backends' own files. */
+export interface KernelTable {
+  conv2dForward: Kernel<Conv2dShape, "x" | "weight" | "bias", "y">;
+  conv2dBackwardInput: Kernel<Conv2dShape, "dy" | "weight", "dx">;
+  conv2dBackwardWeight: Kernel<Conv2dShape & Accumulate, "x" | "dy", "dWeight">;
+  conv2dBackwardBias: Kernel<Conv2dShape & Accumulate, "dy", "dBias">;
+  linearForward: Kernel<LinearShape, "x" | "weight" | "bias", "y">;
+  linearBackwardInput: Kernel<LinearShape, "dy" | "weight", "dx">;
+  linearBackwardWeight: Kernel<LinearShape & Accumulate, "x" | "dy", "dWeight">;
+  linearBackwardBias: Kernel<LinearShape & Accumulate, "dy", "dBias">;
+  maxPool2dForward: Kernel<Pool2dShape, "x", "y" | "winners">;
+  maxPool2dBackward: Kernel<Pool2dShape, "dy" | "winners", "dx">;
+  reluForward: Kernel<LengthShape, "x", "y">;
+  reluBackward: Kernel<LengthShape, "dy" | "y", "dx">;
+  dropout: Kernel<DropoutShape, "x", "y">;
+  lrnForward: Kernel<LrnShape, "x", "y" | "scale">;
+  lrnBackward: Kernel<LrnShape, "dy" | "x" | "scale", "dx">;
+  logSoftmaxForward: Kernel<ClassesShape, "x", "y">;
+  logSoftmaxBackward: Kernel<ClassesShape, "dy" | "y", "dx">;
+  nllForward: Kernel<ClassesShape, "y" | "labels", "loss">;
+  crossEntropyBackward: Kernel<ClassesShape, "dLoss" | "y" | "labels", "dx">;
+  labelRank: Kernel<ClassesShape, "x" | "labels", "ranks">;
+  add: Kernel<LengthShape, "a" | "b", "y">;
+  mul: Kernel<LengthShape, "a" | "b", "y">;
+  scale: Kernel<ScaleShape, "x", "y">;
+  sum: Kernel<LengthShape, "x", "y">;
+  expand: Kernel<ScaleShape, "x", "y">;
+  copy: Kernel<CopyShape, "x", "y">;
+  fill: Kernel<ScaleShape, never, "y">;
+  fillUniform: Kernel<RandomFillShape, never, "y">;
+  fillNormal: Kernel<RandomFillShape, never, "y">;
+  sgd: Kernel<SgdShape, "grad" | "param" | "velocity", "param" | "velocity">;
+}
+
+export type KernelName = keyof KernelTable;
+export type ShapeOf<K extends KernelName> = KernelTable[K]["shape"];
+export type RoleOf<K extends KernelName> = KernelTable[K]["reads"] | KernelTable[K]["writes"];
+
+/** Roles that may be left out: null there means "has none". */
+type OptionalRole = "bias" | "winners" | "velocity";
+
+/** The tensors of one call by role. T is what stands for a tensor: a storage, an address, an array, a GPU binding. */
+export type TensorsOf<K extends KernelName, T> = {
+  readonly [R in RoleOf<K>]: R extends OptionalRole ? T | null : T;
+};
+
+/** The roles that each kernel writes; all others it only reads. (Accumulating kernels also read what they write.) */
+export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K]["writes"][] } = {
+  conv2dForward: ["y"],
+  conv2dBackwardInput: ["dx"],
+  conv2dBackwardWeight: ["dWeight"],
+  conv2dBackwardBias: ["dBias"],
+  linearForward: ["y"],
+  linearBackwardInput: ["dx"],
+  linearBackwardWeight: ["dWeight"],
+  linearBackwardBias: ["dBias"],
+  maxPool2dForward: ["y", "winners"],
+  maxPool2dBackward: ["dx"],
+  reluForward: ["y"],
+  reluBackward: ["dx"],
+  dropout: ["y"],
+  lrnForward: ["y", "scale"],
+  lrnBackward: ["dx"],
+  logSoftmaxForward: ["y"],
+  logSoftmaxBackward: ["dx"],
+  nllForward: ["loss"],
+  crossEntropyBackward: ["dx"],
+  labelRank: ["ranks"],
+  add: ["y"],
+  mul: ["y"],
+  scale: ["y"],
+  sum: ["y"],
+  expand: ["y"],
+  copy: ["y"],
+  fill: ["y"],
+  fillUniform: ["y"],
+  fillNormal: ["y"],
+  sgd: ["param", "velocity"],
+};
+
+/** One kernel call on tensors that T stands for. */
+export type KernelCall<T, K extends KernelName = KernelName> = {
+  [N in K]: { readonly kernel: N; readonly shape: ShapeOf<N>; readonly tensors: TensorsOf<N, T> };
+}[K];
+
+/** Memory that outlives programs: what a backend hands out for a parameter or a kept tensor. Opaque to all others. */
+export interface Buffer {
+  readonly sizeBytes: number;
+}
+
+/** Where a tensor of a plan lies: in a buffer, or in one of the plan's slots (memory that is reused inside the program). */
+export type Place = ({ readonly buffer: Buffer } | { readonly slot: number }) & {
+  readonly length: number;
+  readonly dtype: DataType;
+};
+
+/** Host values that go into a tensor before the plan's first call. */
+export interface Upload {
+  readonly place: Place;
+  readonly data: HostArray;
+}
+
+/** Host arrays that may be uploaded; converted to the tensor's element type. */
+export type HostArray = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+/** A program with its memory decided: ready to run. */
+export interface Plan {
+  readonly slotBytes: readonly number[];
+  readonly uploads: readonly Upload[];
+  readonly calls: readonly PlannedCall[];
+}
+
+export interface PlannedCall {
+  readonly call: KernelCall<Place>;
+  /** Slot of the kernel's shared scratch memory, or null where {@link Backend.scratchBytes} is 0. */
+  readonly scratch: number | null;
+  /** For error messages: `conv2d` of `features.3`. */
+  readonly label: string;
+}
+
+/** A plan that is loaded: its slots have memory and its uploads are done. Runs in pieces, for the step-through. */
+export interface LoadedPlan {
+  /** Runs calls [begin, end) to completion. */
+  run(begin: number, end: number): Promise<void>;
+}
+
+/** Bytes of tensor memory: held by buffers, largest so far with slots and scratch, and the most there can be. */
+export interface MemoryUse {
+  readonly usedBytes: number;
+  readonly peakBytes: number;
+  readonly maxBytes: number;
+}
+
+/** The interface that wasm, webgpu and reference implement. All members are required. */
+export interface Backend {
+  readonly name: string;
+  readonly threads: number;
+  /** Bytes of `length` elements. */
+  sizeBytes(length: number, dtype: DataType): number;
+  /** Shared scratch memory that a call of this kernel needs. */
+  scratchBytes(call: KernelCall<unknown>): number;
+  /** Throws BackendError, naming `label`, when memory is full. */
+  allocate(sizeBytes: number, label: string): Buffer;
+  release(buffer: Buffer): void;
+  /** Gives the slots memory and performs the uploads. One plan at a time: the previous one's slots end here. */
+  load(plan: Plan): Promise<LoadedPlan>;
+  /** Copies `length` elements out, from element `begin`. Only between loads. */
+  read(place: Place, begin: number, length: number): Promise<HostArray>;
+  memory(): MemoryUse;
+  close(): Promise<void>;
+}

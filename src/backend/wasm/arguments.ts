@@ -1,0 +1,138 @@
+/**
+ * The argument records of the kernels: the same fields in the same order as the @unmanaged classes in assembly/
+ * (test/backend/arguments.test.ts compares them). Every field is 4 bytes.
+ */
+
+export type FieldType = "u32" | "f32";
+export type ArgumentFields = Readonly<Record<string, FieldType>>;
+
+export const CONV2D_ARGUMENTS = {
+  x: "u32",
+  weight: "u32",
+  bias: "u32",
+  y: "u32",
+  dx: "u32",
+  dWeight: "u32",
+  dBias: "u32",
+  dy: "u32",
+  callScratch: "u32",
+  batch: "u32",
+  inC: "u32",
+  inH: "u32",
+  inW: "u32",
+  outC: "u32",
+  outH: "u32",
+  outW: "u32",
+  kH: "u32",
+  kW: "u32",
+  strideH: "u32",
+  strideW: "u32",
+  padH: "u32",
+  padW: "u32",
+  accumulate: "u32",
+  mBlock: "u32",
+  mBlocks: "u32",
+  nBlock: "u32",
+  nBlocks: "u32",
+  chunk: "u32",
+  chunks: "u32",
+} as const;
+
+export const LINEAR_ARGUMENTS = {
+  x: "u32",
+  weight: "u32",
+  bias: "u32",
+  y: "u32",
+  dx: "u32",
+  dWeight: "u32",
+  dBias: "u32",
+  dy: "u32",
+  callScratch: "u32",
+  batch: "u32",
+  inFeatures: "u32",
+  outFeatures: "u32",
+  accumulate: "u32",
+  block: "u32",
+  nBlock: "u32",
+} as const;
+
+export const POOL2D_ARGUMENTS = {
+  x: "u32",
+  y: "u32",
+  winners: "u32",
+  dx: "u32",
+  dy: "u32",
+  planes: "u32",
+  inH: "u32",
+  inW: "u32",
+  outH: "u32",
+  outW: "u32",
+  kH: "u32",
+  kW: "u32",
+  strideH: "u32",
+  strideW: "u32",
+  padH: "u32",
+  padW: "u32",
+} as const;
+
+export const ELEMENTWISE_ARGUMENTS = {
+  a: "u32",
+  b: "u32",
+  y: "u32",
+  callScratch: "u32",
+  length: "u32",
+  factor: "f32",
+  aBegin: "u32",
+  yBegin: "u32",
+} as const;
+
+export const RANDOM_ARGUMENTS = {
+  x: "u32",
+  y: "u32",
+  length: "u32",
+  key0: "u32",
+  key1: "u32",
+  counter: "u32",
+  threshold: "u32",
+  scale: "f32",
+} as const;
+
+export const LRN_ARGUMENTS = {
+  x: "u32",
+  y: "u32",
+  scale: "u32",
+  dx: "u32",
+  dy: "u32",
+  callScratch: "u32",
+  batch: "u32",
+  channels: "u32",
+  plane: "u32",
+  size: "u32",
+  alpha: "f32",
+  beta: "f32",
+  k: "f32",
+} as const;
+
+export const LOSS_ARGUMENTS = {
+  x: "u32",
+  y: "u32",
+  dx: "u32",
+  dy: "u32",
+  labels: "u32",
+  loss: "u32",
+  dLoss: "u32",
+  ranks: "u32",
+  rows: "u32",
+  classes: "u32",
+} as const;
+
+export const SGD_ARGUMENTS = {
+  param: "u32",
+  grad: "u32",
+  velocity: "u32",
+  length: "u32",
+  lr: "f32",
+  momentum: "f32",
+  weightDecay: "f32",
+  caffe: "u32",
+} as const;

@@ -1,0 +1,94 @@
+/**
+ * How convolutions and matrix products are cut into grains: pure functions of the shape, never of the number of threads.
+ * The cuts decide who computes what, not in which order numbers are added, except for `chunk` of the weight gradient:
+ * it is part of the result.
+ *
+ * The numbers keep one grain's packed panels, tile and offset table inside a second-level cache of 512 KB.
+ */
+import type { Conv2dShape, LinearShape } from "../backend.js";
+
+/** Must equal KC of assembly/gemm.ts. */
+export const KC = 256;
+
+/** Columns of a tile: 96 x 256 floats of packed panels are 98 KB. */
+const MAX_COLUMNS = 96;
+/** Rows of a tile: 256 x 96 floats are 98 KB. */
+const MAX_ROWS = 256;
+/** As many grains as keep 16 threads busy to the end, where the shape has them. */
+const WANTED_GRAINS = 32;
+/** Partial sums of a weight gradient may take this much shared scratch memory. */
+const MAX_PARTIAL_BYTES = 16 << 20;
+
+export interface Cut {
+  readonly mBlock: number;
+  readonly mBlocks: number;
+  readonly nBlock: number;
+  readonly nBlocks: number;
+  readonly chunk: number;
+  readonly chunks: number;
+}
+
+/** Cuts `total` into equal blocks of at most `most`, each a multiple of `unit` (but for the last). */
+function blocks(total: number, most: number, unit: number): { block: number; count: number } {
+  const block = Math.ceil(Math.ceil(total / Math.ceil(total / most)) / unit) * unit;
+  return { block, count: Math.ceil(total / block) };
+}
+
+/** Halves the rows of a tile until there are enough grains; each halving packs the other side once more. */
+function rowBlocks(rows: number, most: number, least: number, others: number): { block: number; count: number } {
+  let limit = most;
+  while (limit > least && Math.ceil(rows / limit) * others < WANTED_GRAINS) limit /= 2;
+  return blocks(rows, Math.max(limit, least), 4);
+}
+
+/** y: rows are output channels, columns are pixels of all images. */
+export function cutConv2dForward(s: Conv2dShape): Cut {
+  const n = blocks(s.batch * s.outH * s.outW, MAX_COLUMNS, 8);
+  const m = rowBlocks(s.outC, MAX_ROWS, 32, n.count);
+  return { mBlock: m.block, mBlocks: m.count, nBlock: n.block, nBlocks: n.count, chunk: 0, chunks: 1 };
+}
+
+/** dx: `mBlock` channels of `chunk` images; tiles have mBlock·kH·kW rows. */
+export function cutConv2dBackwardInput(s: Conv2dShape): Cut {
+  const taps = s.kH * s.kW;
+  const plane = s.outH * s.outW;
+  const chunk = Math.min(s.batch, Math.max(1, Math.floor(MAX_COLUMNS / plane)));
+  const chunks = Math.ceil(s.batch / chunk);
+  const nBlock = blocks(chunk * plane, MAX_COLUMNS, 8).block;
+  let channels = Math.max(1, Math.floor(MAX_ROWS / taps));
+  while (channels > 4 && Math.ceil(s.inC / channels) * chunks < WANTED_GRAINS) channels = Math.ceil(channels / 2);
+  const m = blocks(s.inC, channels, 1);
+  return { mBlock: m.block, mBlocks: m.count, nBlock, nBlocks: 1, chunk, chunks };
+}
+
+/** dWeight: rows are output channels, columns are (c, kh, kw), the sum runs over `chunks` chunks of pixels. */
+export function cutConv2dBackwardWeight(s: Conv2dShape): Cut {
+  const columns = s.inC * s.kH * s.kW;
+  const pixelBlocks = Math.ceil((s.batch * s.outH * s.outW) / KC);
+  const m = blocks(s.outC, MAX_ROWS, 4);
+  const n = blocks(columns, MAX_COLUMNS, 8);
+  const most = Math.min(
+    Math.ceil(WANTED_GRAINS / (m.count * n.count)),
+    pixelBlocks,
+    Math.floor(MAX_PARTIAL_BYTES / (s.outC * columns * 4)),
+  );
+  const perChunk = Math.ceil(pixelBlocks / Math.max(1, most));
+  return {
+    mBlock: m.block,
+    mBlocks: m.count,
+    nBlock: n.block,
+    nBlocks: n.count,
+    chunk: perChunk * KC,
+    chunks: Math.ceil(pixelBlocks / perChunk),
+  };
+}
+
+/** Rows of weight in one grain of linear's forward pass and weight gradient. */
+export function cutLinearRows(s: LinearShape): { block: number; count: number } {
+  return blocks(s.outFeatures, Math.min(64, Math.max(4, Math.ceil(s.outFeatures / WANTED_GRAINS))), 4);
+}
+
+/** Columns of dx in one grain of linear's input gradient. */
+export function cutLinearColumns(s: LinearShape): { block: number; count: number } {
+  return blocks(s.inFeatures, Math.min(MAX_COLUMNS, Math.max(8, Math.ceil(s.inFeatures / WANTED_GRAINS))), 8);
+}

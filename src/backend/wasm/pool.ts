@@ -1,0 +1,92 @@
+/**
+ * Who walks the program table: a piscina pool (Node, several threads) or the calling thread alone.
+ * One piscina task per worker per program; between kernels the workers meet in shared memory only (program-table.ts).
+ */
+import { BackendError } from "../../core/errors.js";
+import { instantiate } from "./instantiate.js";
+import { ABORT_WORD, type Kernel, type WalkTask, walkAlone } from "./program-table.js";
+import type { WorkerSetup } from "./worker.js";
+
+export interface Executor {
+  readonly threads: number;
+  /** Runs launches [begin, end) to completion; `scratch` holds one address per thread. */
+  run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Everything on the calling thread; yields to the event loop between kernels. */
+export class SingleExecutor implements Executor {
+  readonly threads = 1;
+  private kernels: Promise<readonly Kernel[]> | null = null;
+
+  constructor(private readonly setup: WorkerSetup) {}
+
+  async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
+    const { module, memory, kernelNames } = this.setup;
+    this.kernels ??= instantiate(module, memory, kernelNames);
+    await walkAlone(memory, await this.kernels, { table, begin, end, scratch: scratch[0] });
+  }
+
+  async close(): Promise<void> {
+    this.kernels = null;
+  }
+}
+
+/** What pool.ts uses of piscina. */
+type Pool = import("piscina").Piscina<WalkTask, void>;
+
+/** A piscina pool of `threads` workers. An idle pool does not keep the process alive. */
+export class PoolExecutor implements Executor {
+  private pool: Promise<Pool> | null = null;
+
+  constructor(
+    readonly threads: number,
+    private readonly setup: WorkerSetup,
+  ) {}
+
+  async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
+    const pool = await this.start();
+    const words = new Int32Array(this.setup.memory.buffer);
+    Atomics.store(words, ABORT_WORD, 0);
+    const walks = scratch.map((address) => pool.run({ table, begin, end, scratch: address }));
+    try {
+      await Promise.all(walks);
+    } catch (error) {
+      // The others stop at their next grain or wake-up; only then is nobody writing any more.
+      Atomics.store(words, ABORT_WORD, 1);
+      await Promise.allSettled(walks);
+      await this.close();
+      throw new BackendError(
+        `wasm: a worker thread stopped in the middle of a program (${error instanceof Error ? error.message : String(error)}). ` +
+          "Its tensors are lost: create a new engine and load the last saved weights.",
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    const pool = await this.pool;
+    this.pool = null;
+    await pool?.destroy();
+  }
+
+  /** The pool's threads, once it runs: tests end some of them. */
+  async workers(): Promise<readonly import("node:worker_threads").Worker[]> {
+    return (await this.start()).threads;
+  }
+
+  private start(): Promise<Pool> {
+    this.pool ??= import("piscina").then(
+      ({ Piscina }) =>
+        new Piscina<WalkTask, void>({
+          filename: new URL("./worker.js", import.meta.url).href,
+          minThreads: this.threads,
+          maxThreads: this.threads,
+          concurrentTasksPerWorker: 1,
+          workerData: this.setup,
+          // Loaders and inspectors of the main thread are of no use to the workers.
+          execArgv: [],
+        }),
+    );
+    return this.pool;
+  }
+}

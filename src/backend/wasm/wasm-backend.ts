@@ -1,0 +1,167 @@
+/**
+ * The WebAssembly backend: places plans in one memory, writes them as program tables, and has them walked by all threads.
+ * Next layers down: lowering.ts (kernel calls to launches), program-table.ts (what workers do), assembly/ (kernels).
+ */
+import { BackendError, UsageError } from "../../core/errors.js";
+import type { Backend, Buffer, DataType, HostArray, KernelCall, LoadedPlan, MemoryUse, Place, Plan } from "../backend.js";
+import { compileKernels, kernelNamesOf } from "./instantiate.js";
+import { type Launch, lower, scratchBytes } from "./lowering.js";
+import { Arena, createMemory, WasmBuffer } from "./memory.js";
+import { type Executor, PoolExecutor, SingleExecutor } from "./pool.js";
+import { tableBytes, writeTable } from "./program-table.js";
+
+export interface WasmOptions {
+  readonly threads: number;
+  /** Upper bound of tensor memory; default: all that WebAssembly can address, 4 GiB. */
+  readonly memoryMaxBytes?: number;
+  /** Where the arena starts. Tests put it above 2 GiB. */
+  readonly arenaBaseBytes?: number;
+}
+
+/** Block of the arena that is kept between programs and replaced when it is too small. */
+class Region {
+  private buffer: WasmBuffer | null = null;
+
+  constructor(
+    private readonly arena: Arena,
+    private readonly label: string,
+  ) {}
+
+  /** Address of at least `sizeBytes`. */
+  reserve(sizeBytes: number): number {
+    if (this.buffer === null || this.buffer.sizeBytes < sizeBytes) {
+      if (this.buffer) this.arena.release(this.buffer);
+      this.buffer = null;
+      this.buffer = this.arena.allocate(sizeBytes, this.label);
+    }
+    return this.buffer.address;
+  }
+}
+
+export class WasmBackend implements Backend {
+  readonly name = "wasm";
+  private readonly slots: Region;
+  private readonly scratch: Region;
+  private readonly table: Region;
+  private readonly kernelIndex: ReadonlyMap<string, number>;
+  private slotAddresses: number[] = [];
+
+  private constructor(
+    private readonly memoryObject: WebAssembly.Memory,
+    private readonly arena: Arena,
+    readonly executor: Executor,
+    kernelNames: readonly string[],
+  ) {
+    this.slots = new Region(arena, "a program's activations");
+    this.scratch = new Region(arena, "scratch memory");
+    this.table = new Region(arena, "a program's table");
+    this.kernelIndex = new Map(kernelNames.map((name, index) => [name, index]));
+  }
+
+  static async create({ threads, memoryMaxBytes, arenaBaseBytes }: WasmOptions): Promise<WasmBackend> {
+    const shared = threads > 1;
+    if (shared && typeof SharedArrayBuffer === "undefined") {
+      throw new UsageError(`wasm: there is no shared memory here for several threads (threads ${threads}). Use one thread.`);
+    }
+    const module = await compileKernels(shared);
+    const memory = createMemory(shared, memoryMaxBytes);
+    const kernelNames = kernelNamesOf(module);
+    const setup = { module, memory, kernelNames };
+    const executor = shared ? new PoolExecutor(threads, setup) : new SingleExecutor(setup);
+    const arena = new Arena(memory, memoryMaxBytes ?? 2 ** 32, arenaBaseBytes);
+    return new WasmBackend(memory, arena, executor, kernelNames);
+  }
+
+  get threads(): number {
+    return this.executor.threads;
+  }
+
+  sizeBytes(length: number, dtype: DataType): number {
+    return dtype === "uint8" ? length : length * 4;
+  }
+
+  scratchBytes(call: KernelCall<unknown>): number {
+    return scratchBytes(call);
+  }
+
+  allocate(sizeBytes: number, label: string): Buffer {
+    return this.arena.allocate(sizeBytes, label);
+  }
+
+  release(buffer: Buffer): void {
+    this.arena.release(wasmBuffer(buffer));
+  }
+
+  async load(plan: Plan): Promise<LoadedPlan> {
+    this.placeSlots(plan.slotBytes);
+    const firstLaunch: number[] = [];
+    const launches: Launch[] = [];
+    for (const { call, scratch } of plan.calls) {
+      firstLaunch.push(launches.length);
+      launches.push(...this.lowerCall(call, scratch === null ? 0 : this.slotAddresses[scratch]));
+    }
+    firstLaunch.push(launches.length);
+
+    const workerBytes = Math.ceil(launches.reduce((most, launch) => Math.max(most, launch.workerBytes), 64) / 64) * 64;
+    const scratchBase = this.scratch.reserve(workerBytes * this.threads);
+    const scratch = Array.from({ length: this.threads }, (_, thread) => scratchBase + thread * workerBytes);
+    const table = this.table.reserve(tableBytes(launches));
+    writeTable(this.memoryObject.buffer, table, launches, this.kernelIndex);
+    for (const { place, data } of plan.uploads) this.view(place).set(data);
+    return {
+      run: async (begin, end) => {
+        if (begin < end) await this.executor.run(table, firstLaunch[begin], firstLaunch[end], scratch);
+      },
+    };
+  }
+
+  async read(place: Place, begin: number, length: number): Promise<HostArray> {
+    const source = this.view(place).subarray(begin, begin + length);
+    // A copy in memory of its own: views of shared memory must not leave the backend.
+    if (source instanceof Float32Array) return Float32Array.from(source);
+    return Int32Array.from(source);
+  }
+
+  memory(): MemoryUse {
+    return this.arena.use();
+  }
+
+  async close(): Promise<void> {
+    await this.executor.close();
+  }
+
+  private placeSlots(slotBytes: readonly number[]): void {
+    const sizes = slotBytes.map((bytes) => Math.ceil(bytes / 64) * 64);
+    let address = this.slots.reserve(sizes.reduce((sum, bytes) => sum + bytes, 0));
+    this.slotAddresses = sizes.map((bytes) => {
+      const slot = address;
+      address += bytes;
+      return slot;
+    });
+  }
+
+  private lowerCall({ kernel, shape, tensors }: KernelCall<Place>, callScratch: number): Launch[] {
+    const addresses: Record<string, number> = {};
+    for (const [role, place] of Object.entries<Place | null>(tensors)) {
+      addresses[role] = place === null ? 0 : this.addressOf(place);
+    }
+    return lower({ kernel, shape, tensors: addresses } as KernelCall<number>, callScratch);
+  }
+
+  private addressOf(place: Place): number {
+    return "slot" in place ? this.slotAddresses[place.slot] : wasmBuffer(place.buffer).address;
+  }
+
+  private view(place: Place): Float32Array | Int32Array | Uint8Array {
+    const { buffer } = this.memoryObject;
+    const address = this.addressOf(place);
+    if (place.dtype === "uint8") return new Uint8Array(buffer, address, place.length);
+    if (place.dtype === "int32") return new Int32Array(buffer, address, place.length);
+    return new Float32Array(buffer, address, place.length);
+  }
+}
+
+function wasmBuffer(buffer: Buffer): WasmBuffer {
+  if (buffer instanceof WasmBuffer) return buffer;
+  throw new BackendError("wasm: the buffer belongs to another backend. Use one engine for all tensors.");
+}

@@ -1,0 +1,21 @@
+/**
+ * A worker of the pool: makes its own instance of the kernels on the shared memory once, then walks one program per task.
+ * It knows no kernel and no tensor. Run by piscina (pool.ts).
+ */
+import { workerData } from "node:worker_threads";
+import { instantiate } from "./instantiate.js";
+import { type Kernel, walk, type WalkTask } from "./program-table.js";
+
+/** What the pool hands to every worker when it starts. */
+export interface WorkerSetup {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly kernelNames: readonly string[];
+}
+
+const { module, memory, kernelNames }: WorkerSetup = workerData;
+const ready: Promise<readonly Kernel[]> = instantiate(module, memory, kernelNames);
+
+export default async function run(task: WalkTask): Promise<void> {
+  walk(memory, await ready, task);
+}

@@ -1,0 +1,44 @@
+/** Ctrl-C and its kin while there is something to save: the first asks for a clean stop, the second stops at once. */
+import type { Output } from "./output.js";
+
+/** Exit codes that shells expect after a signal: 128 and its number. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Listens until it is disposed. */
+export interface Interruption {
+  /** Aborted by the first signal, or when whoever reads our output has gone. */
+  readonly signal: AbortSignal;
+  /** 130 or 143 after a signal, 0 otherwise. */
+  readonly exitCode: number;
+  dispose(): void;
+}
+
+/** Begins to listen; until {@link Interruption.dispose}, signals do not end the process by themselves. */
+export function listenForInterrupt(output: Output): Interruption {
+  const controller = new AbortController();
+  let exitCode = 0;
+  const onSignal = (name: NodeJS.Signals): void => {
+    const code = name === "SIGTERM" ? EXIT_CODES.SIGTERM : EXIT_CODES.SIGINT;
+    if (exitCode !== 0) {
+      output.endProgress();
+      process.exit(code);
+    }
+    exitCode = code;
+    output.note("Stopping after this step. Press Ctrl-C again to stop at once, without saving.");
+    controller.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  output.onPipeClosed = () => controller.abort();
+  return {
+    signal: controller.signal,
+    get exitCode() {
+      return exitCode;
+    },
+    dispose() {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+      output.onPipeClosed = undefined;
+    },
+  };
+}

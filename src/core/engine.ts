@@ -1,0 +1,490 @@
+/**
+ * The engine: records operations into programs and runs the programs, one after the other, on its backend.
+ *
+ * Recording is synchronous; the fields that say where recording stands (scope, operation, module path, noGrad) never
+ * outlive a synchronous call. Running is a first-in first-out queue: all allocation, upload and read-back happen there,
+ * between programs, so nobody touches tensor memory while kernels run.
+ */
+import type { Backend, DataType, HostArray, KernelName, MemoryUse, ShapeOf, TensorsOf } from "../backend/backend.js";
+import { reachableNodes, type TapeNode } from "./autograd.js";
+import { BackendError, UsageError } from "./errors.js";
+import { buildPlan, type BuiltPlan } from "./plan.js";
+import { callLabel, checkVersions, isWritten, type Phase, Program, type RecordedCall } from "./program.js";
+import { type Shape, sizeOf } from "./shape.js";
+import { Storage } from "./storage.js";
+import { Parameter, Tensor } from "./tensor.js";
+
+export class Engine {
+  private scopeProgram: Program | null = null;
+  private opName = "";
+  private phase: Phase = "forward";
+  private readonly modules: string[] = [];
+  private noGradDepth = 0;
+  private tail: Promise<void> = Promise.resolve();
+  private closed = false;
+  /** Set when kernels stopped half-way: tensor memory can no longer be trusted. */
+  private lost: Error | null = null;
+  /** The newest awaited loss whose backward pass has not been asked for: what it saved stays. */
+  private liveTape: { readonly root: TapeNode; readonly storages: Storage[] } | null = null;
+  private readonly finalizer: FinalizationRegistry<Storage["memory"]>;
+
+  constructor(readonly backend: Backend) {
+    this.finalizer = new FinalizationRegistry((memory) => this.releaseMemory(memory));
+  }
+
+  // ---- making tensors ------------------------------------------------------------------------------------------
+
+  /** A tensor with the given values (copied at once). int32 for an Int32Array, else float32. */
+  tensor(data: HostArray | readonly number[], shape: Shape): Tensor {
+    const values = Array.isArray(data) ? Float64Array.from(data) : (data as HostArray).slice();
+    const size = sizeOf(shape);
+    if (values.length !== size || shape.some((n) => !Number.isInteger(n) || n < 1)) {
+      throw new UsageError(
+        `tensor: ${values.length} values do not fill the shape (x [${shape.join(",")}]). Give ${size} values, all sizes at least 1.`,
+      );
+    }
+    const dtype = values instanceof Int32Array ? "int32" : "float32";
+    const storage = new Storage(size, dtype, "program", "tensor");
+    this.upload(storage, values, this.scopeProgram ?? new Program());
+    return new Tensor(this, shape, storage);
+  }
+
+  /** A tensor without values, for an operation's result. */
+  emptyTensor(shape: Shape, dtype: DataType = "float32"): Tensor {
+    return new Tensor(this, shape, new Storage(sizeOf(shape), dtype, "program", this.opName));
+  }
+
+  /** Kept memory without values: gradients, optimiser state. */
+  keptTensor(shape: Shape, label: string): Tensor {
+    return new Tensor(this, shape, this.keptStorage(shape, label));
+  }
+
+  parameter(shape: Shape, label: string): Parameter {
+    const parameter = new Parameter(this, shape, this.keptStorage(shape, label));
+    parameter.name = label;
+    return parameter;
+  }
+
+  private keptStorage(shape: Shape, label: string): Storage {
+    const storage = new Storage(sizeOf(shape), "float32", "kept", label);
+    this.finalizer.register(storage, storage.memory);
+    return storage;
+  }
+
+  // ---- recording -----------------------------------------------------------------------------------------------
+
+  get gradEnabled(): boolean {
+    return this.noGradDepth === 0;
+  }
+
+  /** Path of the module whose forward pass is being recorded. */
+  get modulePath(): string {
+    return this.modules.join(".");
+  }
+
+  /** Runs a synchronous function in which no tape is made. */
+  noGrad<T>(fn: () => T): T {
+    this.noGradDepth++;
+    try {
+      const result = fn();
+      refusePromise("noGrad", result);
+      return result;
+    } finally {
+      this.noGradDepth--;
+    }
+  }
+
+  withOp<T>(name: string, phase: Phase, fn: () => T): T {
+    const before = { name: this.opName, phase: this.phase };
+    this.opName = name;
+    this.phase = phase;
+    try {
+      return fn();
+    } finally {
+      this.opName = before.name;
+      this.phase = before.phase;
+    }
+  }
+
+  withModule<T>(name: string, fn: () => T): T {
+    this.modules.push(name);
+    try {
+      return fn();
+    } finally {
+      this.modules.pop();
+    }
+  }
+
+  /** Appends one kernel call to the program of its tensors, or of the scope. */
+  record<K extends KernelName>(kernel: K, shape: ShapeOf<K>, tensors: TensorsOf<K, Tensor>): void {
+    const byRole: Readonly<Record<string, Tensor | null>> = { ...tensors };
+    const label = callLabel({ op: this.opName || kernel, module: this.modulePath });
+    const program = this.programFor(byRole, kernel, label);
+    const versions = new Map<Storage, number>();
+    for (const [role, tensor] of Object.entries(byRole)) {
+      if (tensor === null) continue;
+      const { storage } = tensor;
+      if (isWritten(kernel, role)) continue;
+      this.makeLive(storage, program, label);
+      if (storage.lifetime === "kept") versions.set(storage, storage.version);
+    }
+    program.pushCall({
+      kernel,
+      shape,
+      tensors: byRole,
+      op: this.opName || kernel,
+      module: this.modulePath,
+      phase: this.phase,
+      versions,
+    });
+    for (const [role, tensor] of Object.entries(byRole)) {
+      if (tensor !== null && isWritten(kernel, role)) this.markWritten(tensor.storage, program, label);
+    }
+  }
+
+  /** Registers what a throw in the current scope must undo. */
+  onUndo(undo: () => void): void {
+    this.scopeProgram?.undo.push(undo);
+  }
+
+  /** The program that a call on these tensors belongs to; programs that make its inputs are adopted. */
+  private programFor(tensors: Readonly<Record<string, Tensor | null>>, kernel: KernelName, label: string): Program {
+    let program = this.scopeProgram;
+    for (const [role, tensor] of Object.entries(tensors)) {
+      if (tensor === null) continue;
+      const { storage } = tensor;
+      if (storage.state === "spent" && storage.hostCopy === null && !isWritten(kernel, role)) {
+        throw new UsageError(
+          `${label}: the value of ${storage.label} is gone (${role} [${tensor.shape.join(",")}]). ` +
+            "Call keep() on it before its program runs, or await it there.",
+        );
+      }
+      const other = storage.program?.root() ?? null;
+      if (other === null || !other.open || other === program) continue;
+      if (program === null) program = other;
+      else program.adopt(other);
+    }
+    return program ?? new Program();
+  }
+
+  private makeLive(storage: Storage, program: Program, label: string): void {
+    if (storage.state === "live") return;
+    if (storage.hostCopy === null) {
+      throw new UsageError(`${label}: a tensor has no value yet (${storage.label}). Initialise or load it first.`);
+    }
+    this.upload(storage, storage.hostCopy, program);
+  }
+
+  private upload(storage: Storage, data: HostArray, program: Program): void {
+    program.pushUpload(storage, data);
+    this.markWritten(storage, program, storage.label);
+  }
+
+  private markWritten(storage: Storage, program: Program, label: string): void {
+    const before = { state: storage.state, program: storage.program, version: storage.version, label: storage.label };
+    program.undo.push(() => Object.assign(storage, before));
+    storage.state = "live";
+    storage.program = program;
+    if (storage.lifetime === "kept") storage.version++;
+    else storage.label = label;
+  }
+
+  /** Asks for the value to outlive its program. */
+  keep(tensor: Tensor): void {
+    const { storage } = tensor;
+    if (storage.lifetime === "kept") return;
+    if (storage.state === "spent") {
+      throw new UsageError(
+        `keep: the value is gone (${storage.label} [${tensor.shape.join(",")}]). Call keep() before its program runs.`,
+      );
+    }
+    this.retain(storage);
+  }
+
+  private retain(storage: Storage): void {
+    storage.lifetime = "kept";
+    this.finalizer.register(storage, storage.memory);
+    // Its one write was not counted while it was not kept.
+    storage.version = 1;
+    storage.queuedVersion = storage.program?.root().open ? 0 : 1;
+  }
+
+  // ---- running -------------------------------------------------------------------------------------------------
+
+  /**
+   * Records everything in `fn`, a synchronous function, as one program, and runs it. Tensors in the result (itself, or in
+   * an array or object) are kept. If `fn` throws, nothing of what it recorded remains: no call, no gradient, no counter.
+   */
+  async scope<T>(fn: () => T): Promise<T> {
+    const { program, result } = this.recordScope(fn);
+    for (const tensor of tensorsIn(result)) this.keep(tensor);
+    if (program !== this.scopeProgram) await this.flush(program);
+    return result;
+  }
+
+  private recordScope<T>(fn: () => T): { program: Program; result: T } {
+    const outer = this.scopeProgram;
+    const program = outer ?? new Program();
+    const mark = program.mark();
+    this.scopeProgram = program;
+    try {
+      const result = fn();
+      refusePromise("scope", result);
+      return { program, result };
+    } catch (error) {
+      program.truncate(mark);
+      throw error;
+    } finally {
+      this.scopeProgram = outer;
+    }
+  }
+
+  /**
+   * Records `fn` like scope(), then runs it one kernel call at a time, yielding each call when it has run: its operation,
+   * module, inputs, outputs and gradients, all readable until the end. The numbers are those that scope() computes.
+   * Leaving the loop early runs the rest.
+   */
+  async *steps(fn: () => unknown): AsyncGenerator<Step> {
+    if (this.scopeProgram) throw new UsageError("steps: a scope is open. Call steps() outside of scope().");
+    const { program } = this.recordScope(fn);
+    const calls = this.seal(program);
+    const endTurn = await this.takeTurn();
+    try {
+      const built = buildPlan(this.backend, program, calls, { reuse: false });
+      const loaded = await this.backend.load(built.plan);
+      let next = 0;
+      try {
+        while (next < calls.length) {
+          const index = next++;
+          await this.guard(loaded.run(index, next));
+          yield { ...calls[index], index, count: calls.length, read: (tensor) => this.readPlace(built, tensor) };
+        }
+      } finally {
+        if (this.lost === null) await this.guard(loaded.run(next, calls.length));
+        this.afterRun(program);
+      }
+    } finally {
+      endTurn();
+    }
+  }
+
+  private async readPlace(built: BuiltPlan, tensor: Tensor): Promise<Float32Array> {
+    const values = await this.backend.read(built.placeOf(tensor.storage), 0, tensor.size);
+    return values instanceof Float32Array ? values : Float32Array.from(values);
+  }
+
+  /** Elements [begin, end) of a tensor; runs the program that computes them if need be. */
+  async read(tensor: Tensor, begin = 0, end = tensor.size): Promise<HostArray> {
+    const { storage } = tensor;
+    if (storage.hostCopy !== null) return storage.hostCopy.slice(begin, end);
+    if (storage.state !== "live") {
+      const why = storage.state === "spent" ? "is gone" : "was never computed";
+      throw new UsageError(
+        `data: the value of ${storage.label} ${why} (x [${tensor.shape.join(",")}]). Await it, or call keep(), before its program runs.`,
+      );
+    }
+    const program = storage.program?.root();
+    if (program?.open) {
+      if (program === this.scopeProgram) {
+        throw new UsageError(`data: the scope is still recording (${storage.label}). Return the tensor from the scope and await it there.`);
+      }
+      return this.readAfter(program, tensor, begin, end);
+    }
+    return this.enqueue(() => {
+      const { buffer } = storage.memory;
+      if (buffer === null) throw new BackendError(`data: the program that computes ${storage.label} failed. See its error.`);
+      return this.backend.read({ buffer, length: storage.length, dtype: storage.dtype }, begin, end - begin);
+    });
+  }
+
+  /** A value of a program that is still open: runs it. */
+  private async readAfter(program: Program, tensor: Tensor, begin: number, end: number): Promise<HostArray> {
+    const { storage } = tensor;
+    const delivered = new Promise<HostArray>((deliver, fail) => {
+      program.reads.push({ storage, begin, length: end - begin, deliver, fail });
+    });
+    this.retainTape(tensor, program);
+    // Others may await a value of the same program in the same breath: let them register first.
+    await null;
+    const root = program.root();
+    if (root.open) this.flush(root).catch(() => {});
+    const values = await delivered;
+    if (storage.lifetime === "kept") return values;
+    if (end - begin === tensor.size) storage.hostCopy = values;
+    return values.slice();
+  }
+
+  /** Overwrites a parameter's elements from `begin` on, in its turn. */
+  async write(target: Tensor, data: HostArray, begin: number): Promise<void> {
+    if (begin < 0 || begin + data.length > target.size) {
+      throw new UsageError(
+        `write: ${data.length} values from ${begin} on do not fit (${target.storage.label} [${target.shape.join(",")}]). Give at most ${target.size}.`,
+      );
+    }
+    await this.scope(() => {
+      const staging = this.tensor(data, [data.length]);
+      this.withOp("write", "update", () =>
+        this.record("copy", { length: data.length, xBegin: 0, yBegin: begin }, { x: staging, y: target }),
+      );
+    });
+  }
+
+  /** Closes the program for recording and settles what survives it. Returns its calls in running order. */
+  private seal(program: Program): RecordedCall[] {
+    const parts = program.parts();
+    const calls = parts.flatMap((part) => part.calls);
+    const uploads = parts.flatMap((part) => part.uploads);
+    const versions = checkVersions(calls, uploads.map((upload) => upload.storage));
+    for (const [storage, version] of versions) storage.queuedVersion = version;
+    // Uploaded values are in host memory anyway: such a tensor can be used again in another program.
+    for (const { storage, data } of uploads) if (storage.lifetime === "program") storage.hostCopy ??= data;
+    const released = parts.flatMap((part) => part.releases);
+    for (const storage of new Set([...uploads.map((upload) => upload.storage), ...storagesOf(calls), ...released])) {
+      storage.program = null;
+      if (storage.lifetime === "program" || released.includes(storage)) storage.state = "spent";
+    }
+    for (const part of parts) {
+      part.open = false;
+      part.undo.length = 0;
+    }
+    return calls;
+  }
+
+  private async flush(program: Program): Promise<void> {
+    const reads = program.parts().flatMap((part) => part.reads);
+    try {
+      const calls = this.seal(program);
+      await this.enqueue(async () => {
+        const built = buildPlan(this.backend, program, calls, { reuse: true });
+        const loaded = await this.backend.load(built.plan);
+        await this.guard(loaded.run(0, calls.length));
+        for (const { storage, begin, length, deliver } of reads) {
+          deliver(await this.backend.read(built.placeOf(storage), begin, length));
+        }
+        this.afterRun(program);
+      });
+    } catch (error) {
+      for (const { fail } of reads) fail(error);
+      throw error;
+    }
+  }
+
+  private afterRun(program: Program): void {
+    for (const part of program.parts()) for (const storage of part.releases) this.releaseMemory(storage.memory);
+  }
+
+  /** Waits until all that was queued before has run; then it is the caller's turn until the returned function is called. */
+  private async takeTurn(): Promise<() => void> {
+    const before = this.tail;
+    let endTurn: () => void = () => {};
+    this.tail = new Promise<void>((resolve) => {
+      endTurn = resolve;
+    });
+    await before;
+    const refusal = this.closed
+      ? new UsageError("engine: it is closed. Create another with createEngine().")
+      : this.lost;
+    if (refusal === null) return endTurn;
+    endTurn();
+    throw refusal;
+  }
+
+  /** Runs a job in its turn. */
+  private async enqueue<T>(job: () => T | Promise<T>): Promise<T> {
+    const endTurn = await this.takeTurn();
+    try {
+      return await job();
+    } finally {
+      endTurn();
+    }
+  }
+
+  /** A failure while kernels run leaves tensors half written: from then on the engine only repeats the error. */
+  private async guard(run: Promise<void>): Promise<void> {
+    try {
+      await run;
+    } catch (error) {
+      const reason = error instanceof Error ? error : new Error(String(error));
+      this.lost = reason;
+      throw reason;
+    }
+  }
+
+  // ---- lifetimes -----------------------------------------------------------------------------------------------
+
+  /** An awaited loss may still be differentiated: what its tape saved survives, until the next such loss. */
+  private retainTape(tensor: Tensor, program: Program): void {
+    const root = tensor.node;
+    if (tensor.size !== 1 || root === null || root.used) return;
+    const storages: Storage[] = [];
+    for (const node of reachableNodes(root)) {
+      for (const { storage } of node.saved) {
+        if (storage.lifetime === "kept" || storage.state !== "live") continue;
+        this.retain(storage);
+        storages.push(storage);
+      }
+    }
+    if (this.liveTape) program.releases.push(...this.liveTape.storages);
+    this.liveTape = { root, storages };
+  }
+
+  /** backward() was recorded in `program`: what the awaited tape kept ends with it. */
+  consumeTape(root: TapeNode, program: Program): void {
+    const tape = this.liveTape;
+    if (tape?.root !== root) return;
+    program.releases.push(...tape.storages);
+    this.liveTape = null;
+    this.onUndo(() => {
+      program.releases.splice(-tape.storages.length);
+      this.liveTape = tape;
+    });
+  }
+
+  private releaseMemory(memory: Storage["memory"]): void {
+    if (memory.buffer === null) return;
+    this.backend.release(memory.buffer);
+    memory.buffer = null;
+  }
+
+  /** Tensor memory in use. */
+  memory(): MemoryUse {
+    return this.backend.memory();
+  }
+
+  get threads(): number {
+    return this.backend.threads;
+  }
+
+  /** Ends the workers once all that was asked for has run. Not needed before a process ends. */
+  async close(): Promise<void> {
+    await this.tail;
+    if (this.closed) return;
+    this.closed = true;
+    await this.backend.close();
+  }
+}
+
+/** One call of a program run step by step. */
+export interface Step extends RecordedCall {
+  readonly index: number;
+  readonly count: number;
+  /** The values of one of the call's tensors, as they are now. */
+  read(tensor: Tensor): Promise<Float32Array>;
+}
+
+function refusePromise(name: string, result: unknown): void {
+  if (result instanceof Promise) {
+    result.catch(() => {});
+    throw new UsageError(`${name}: the function is asynchronous. Record synchronously; await the results outside of ${name}().`);
+  }
+}
+
+function storagesOf(calls: readonly RecordedCall[]): Storage[] {
+  return calls.flatMap((call) => Object.values(call.tensors).flatMap((tensor) => tensor?.storage ?? []));
+}
+
+function tensorsIn(result: unknown): Tensor[] {
+  if (result instanceof Tensor) return [result];
+  if (result === null || typeof result !== "object") return [];
+  return Object.values(result).filter((value): value is Tensor => value instanceof Tensor);
+}

@@ -1,0 +1,115 @@
+/**
+ * Turns a sealed program into a plan a backend can run: every tensor gets a place, kept ones in buffers of their own,
+ * all others in slots that memory-plan.ts shares out by last use.
+ */
+import type { Backend, Buffer, KernelCall, Place, Plan } from "../backend/backend.js";
+import { UsageError } from "./errors.js";
+import { type Lifespan, planSlots } from "./memory-plan.js";
+import { callLabel, isWritten, type Program, type RecordedCall } from "./program.js";
+import type { Storage } from "./storage.js";
+
+export interface BuiltPlan {
+  readonly plan: Plan;
+  placeOf(storage: Storage): Place;
+}
+
+/** With `reuse` off every value keeps its own memory to the end: the step-through reads them at any time. */
+export function buildPlan(
+  backend: Backend,
+  program: Program,
+  calls: readonly RecordedCall[],
+  { reuse }: { reuse: boolean },
+): BuiltPlan {
+  const lifespans: Lifespan[] = [];
+  const spanOf = new Map<Storage, number>();
+  const parts = program.parts();
+
+  const touch = (storage: Storage, call: number): void => {
+    if (storage.lifetime === "kept") return;
+    const index = spanOf.get(storage);
+    if (index === undefined) {
+      spanOf.set(storage, lifespans.length);
+      lifespans.push({ sizeBytes: backend.sizeBytes(storage.length, storage.dtype), first: call, last: call });
+    } else {
+      lifespans[index] = { ...lifespans[index], last: Math.max(lifespans[index].last, call) };
+    }
+  };
+  for (const part of parts) for (const { storage } of part.uploads) touch(storage, 0);
+  calls.forEach((call, i) => {
+    for (const tensor of Object.values(call.tensors)) if (tensor) touch(tensor.storage, i);
+  });
+  for (const part of parts) for (const { storage } of part.reads) touch(storage, calls.length);
+
+  // Shared scratch memory lives for one call.
+  const scratchOf = calls.map((call, i) => {
+    const sizeBytes = backend.scratchBytes(toKernelCall(call, () => null));
+    return sizeBytes > 0 ? lifespans.push({ sizeBytes, first: i, last: i }) - 1 : null;
+  });
+  const { slotOf, slotBytes } = planSlots(lifespans, reuse);
+
+  const bufferOf = allocateKept(backend, program, calls);
+  const placeOf = (storage: Storage): Place => {
+    const { length, dtype } = storage;
+    const index = spanOf.get(storage);
+    if (index !== undefined) return { slot: slotOf[index], length, dtype };
+    const buffer = bufferOf(storage);
+    if (buffer === null) {
+      throw new UsageError(`${storage.label}: its value is gone. Call keep() on it before its program runs.`);
+    }
+    return { buffer, length, dtype };
+  };
+  return {
+    placeOf,
+    plan: {
+      slotBytes,
+      uploads: parts.flatMap((part) =>
+        part.uploads.map(({ storage, data }) => ({ place: placeOf(storage), data })),
+      ),
+      calls: calls.map((call, i) => {
+        const scratch = scratchOf[i];
+        return {
+          call: toKernelCall(call, placeOf),
+          scratch: scratch === null ? null : slotOf[scratch],
+          label: callLabel(call),
+        };
+      }),
+    },
+  };
+}
+
+/** Gives kept storages that are written for the first time their buffers; none of them if memory runs out. */
+function allocateKept(
+  backend: Backend,
+  program: Program,
+  calls: readonly RecordedCall[],
+): (storage: Storage) => Buffer | null {
+  const made: Storage[] = [];
+  const allocate = (storage: Storage): void => {
+    if (storage.lifetime !== "kept" || storage.memory.buffer !== null) return;
+    storage.memory.buffer = backend.allocate(backend.sizeBytes(storage.length, storage.dtype), storage.label);
+    made.push(storage);
+  };
+  try {
+    for (const part of program.parts()) for (const { storage } of part.uploads) allocate(storage);
+    for (const call of calls) {
+      for (const [role, tensor] of Object.entries(call.tensors)) {
+        if (tensor && isWritten(call.kernel, role)) allocate(tensor.storage);
+      }
+    }
+  } catch (error) {
+    for (const { memory } of made) {
+      if (memory.buffer) backend.release(memory.buffer);
+      memory.buffer = null;
+    }
+    throw error;
+  }
+  return (storage) => storage.memory.buffer;
+}
+
+/** The recorded call with every tensor replaced by what stands for it. */
+function toKernelCall<T>(call: RecordedCall, of: (storage: Storage) => T): KernelCall<T> {
+  const tensors: Record<string, T | null> = {};
+  for (const [role, tensor] of Object.entries(call.tensors)) tensors[role] = tensor && of(tensor.storage);
+  // record() checked kernel, shape and roles against one another.
+  return { kernel: call.kernel, shape: call.shape, tensors } as KernelCall<T>;
+}

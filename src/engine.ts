@@ -1,0 +1,56 @@
+/** Creates engines: the only file that knows the backends by name. */
+import type { Backend } from "./backend/backend.js";
+import { Engine } from "./core/engine.js";
+import { UsageError } from "./core/errors.js";
+
+export interface EngineOptions {
+  /** `wasm` (default), or `reference`: plain loops, for checks. */
+  readonly backend?: "wasm" | "reference";
+  /** Threads that compute; default: all that this process may use. Results do not depend on it. */
+  readonly threads?: number;
+  /** The reference backend's arithmetic. */
+  readonly precision?: "float32" | "float64";
+  /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address. */
+  readonly memoryMaxBytes?: number;
+  /** Where tensor memory starts, in bytes; for tests of addresses above 2 GiB. */
+  readonly arenaBaseBytes?: number;
+}
+
+const MAX_THREADS = 256;
+
+/** Makes an engine. Throws UsageError for options that make no sense, BackendError where WebAssembly SIMD is missing. */
+export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  return new Engine(await createBackend(options));
+}
+
+async function createBackend(options: EngineOptions): Promise<Backend> {
+  const { backend = "wasm", precision = "float32" } = options;
+  if (backend === "reference") {
+    const { ReferenceBackend } = await import("./backend/reference/reference-backend.js");
+    return new ReferenceBackend(precision);
+  }
+  if (backend !== "wasm") {
+    throw new UsageError(`createEngine: there is no such backend (backend ${String(backend)}). Use wasm or reference.`);
+  }
+  const threads = options.threads ?? (await defaultThreads());
+  if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
+    throw new UsageError(
+      `createEngine: threads must be an integer from 1 to ${MAX_THREADS} (threads ${threads}). Leave it out to use all cores.`,
+    );
+  }
+  const { WasmBackend } = await import("./backend/wasm/wasm-backend.js");
+  const { memoryMaxBytes, arenaBaseBytes } = options;
+  return WasmBackend.create({
+    threads,
+    ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+    ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes }),
+  });
+}
+
+/** The cores this process may use; 1 where there is no shared memory or no pool of threads. */
+async function defaultThreads(): Promise<number> {
+  const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
+  if (!isNode || typeof SharedArrayBuffer === "undefined") return 1;
+  const { availableParallelism } = await import("node:os");
+  return Math.min(MAX_THREADS, Math.max(1, availableParallelism()));
+}

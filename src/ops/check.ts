@@ -1,0 +1,63 @@
+/** The checks that several operations share. */
+import { ShapeError } from "../core/errors.js";
+import { formatShape, sameShape } from "../core/shape.js";
+import type { Tensor } from "../core/tensor.js";
+
+/** One number for both directions, or [height, width]. */
+export type Pair = number | readonly [number, number];
+
+/** [height, width] of an option; each an integer of at least `least`. */
+export function pair(op: string, name: string, value: Pair, least: number): readonly [number, number] {
+  const both = typeof value === "number" ? ([value, value] as const) : value;
+  if (both.length !== 2 || both.some((n) => !Number.isInteger(n) || n < least)) {
+    throw new ShapeError(
+      `${op}: ${name} must be an integer of at least ${least}, or two of them (${name} ${JSON.stringify(value)}). Change ${name}.`,
+    );
+  }
+  return both;
+}
+
+/** Throws unless the tensor has this many dimensions; `layout` names them. */
+export function checkRank(op: string, name: string, tensor: Tensor, rank: number, layout: string): void {
+  if (tensor.shape.length !== rank) {
+    throw new ShapeError(
+      `${op}: ${name} must have ${rank} dimensions, ${layout} (${name} ${formatShape(tensor.shape)}). Reshape it.`,
+    );
+  }
+}
+
+export function checkSameShape(op: string, a: Tensor, b: Tensor): void {
+  if (!sameShape(a.shape, b.shape)) {
+    throw new ShapeError(
+      `${op}: the shapes differ (a ${formatShape(a.shape)}, b ${formatShape(b.shape)}). Give two tensors of one shape.`,
+    );
+  }
+}
+
+/** Throws unless the bias is missing or has one value per output. */
+export function checkBias(op: string, bias: Tensor | null, outputs: number): void {
+  if (bias && (bias.shape.length !== 1 || bias.shape[0] !== outputs)) {
+    throw new ShapeError(
+      `${op}: bias must have one value per output, ${outputs} (bias ${formatShape(bias.shape)}). Give a bias [${outputs}] or null.`,
+    );
+  }
+}
+
+/** Output size along one side of a sliding window; throws where the window does not fit once. */
+export function windowOutput(
+  op: string,
+  side: string,
+  size: number,
+  kernelSize: number,
+  stride: number,
+  padding: number,
+): number {
+  const out = Math.floor((size + 2 * padding - kernelSize) / stride) + 1;
+  if (out < 1) {
+    throw new ShapeError(
+      `${op}: the window is larger than the padded input (${side} ${size} + 2·${padding}, kernelSize ${kernelSize}). ` +
+        "Use a larger input, more padding or a smaller kernel.",
+    );
+  }
+  return out;
+}

@@ -1,0 +1,2 @@
+/** AssemblyScript's loader, bundled at build time (scripts/build.js): instantiates the kernels of assembly/. */
+export { instantiateSync } from "@assemblyscript/loader";
