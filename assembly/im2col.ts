@@ -15,32 +15,59 @@
 import { Conv2dArgs } from "./conv2d-args";
 import { NR, PANEL_ROW_BYTES, transposeStoreVectors } from "./gemm";
 
-/** Bytes of the offset table for blocks of at most `columns` columns. */
-export function offsetTableBytes(taps: i32, columns: i32): usize {
-  const panels = (columns + NR - 1) / NR;
-  return ((<usize>taps * panels * PANEL_ROW_BYTES + <usize>taps * panels + 63) >> 6) << 6;
-}
-
-/** Fills the table for columns [p0, p0 + n) of the im2col matrix. */
+/**
+ * Fills the table for columns [p0, p0 + n) of the im2col matrix.
+ * Room: kH·kW + 3 entries of whole panels (the last three are work space) and one byte per tap and panel.
+ */
 export function makeOffsetTable(table: usize, s: Conv2dArgs, p0: i32, n: i32): void {
   const panels = (n + NR - 1) / NR;
   const taps = s.kH * s.kW;
+  const tapBytes = <usize>panels * PANEL_ROW_BYTES;
+  const flags = table + <usize>taps * tapBytes;
+  // Per column: its window's top row and left column in the input (may be negative), and the offset of that corner.
+  const tops = flags + ((<usize>taps * panels + 15) & ~15);
+  const lefts = tops + tapBytes;
+  const corners = lefts + tapBytes;
+  fillCorners(tops, lefts, corners, s, p0, n, panels * NR);
+
+  const height = i32x4.splat(s.inH);
+  const width = i32x4.splat(s.inW);
+  for (let kh = 0, tap = 0; kh < s.kH; kh++) {
+    for (let kw = 0; kw < s.kW; kw++, tap++) {
+      const entries = table + <usize>tap * tapBytes;
+      const step = i32x4.splat(kh * s.inW + kw);
+      for (let panel = 0; panel < panels; panel++) {
+        const at = <usize>panel * PANEL_ROW_BYTES;
+        const low = columnOffsets(tops + at, lefts + at, corners + at, kh, kw, step, height, width);
+        const high = columnOffsets(tops + at + 16, lefts + at + 16, corners + at + 16, kh, kw, step, height, width);
+        v128.store(entries + at, low);
+        v128.store(entries + at, high, 16);
+        const first = i32x4.splat(i32x4.extract_lane(low, 0));
+        const run = v128.and(
+          i32x4.eq(low, i32x4.add(first, i32x4(0, 1, 2, 3))),
+          i32x4.eq(high, i32x4.add(first, i32x4(4, 5, 6, 7))),
+        );
+        // A column in the padding is −1, which cannot continue a run; nor can a run start with it.
+        store<u8>(flags + tap * panels + panel, i32x4.all_true(run) && i32x4.extract_lane(low, 0) >= 0 ? 1 : 0);
+      }
+    }
+  }
+}
+
+/** Walks over the columns; those beyond n get a corner outside of the input. */
+function fillCorners(tops: usize, lefts: usize, corners: usize, s: Conv2dArgs, p0: i32, n: i32, padded: i32): void {
   const plane = s.outH * s.outW;
   const imageFloats = s.inC * s.inH * s.inW;
-  const flags = table + <usize>taps * panels * PANEL_ROW_BYTES;
   let image = p0 / plane;
   let oh = (p0 % plane) / s.outW;
   let ow = (p0 % plane) % s.outW;
-  for (let j = 0; j < panels * NR; j++) {
-    let tap = 0;
-    for (let kh = 0; kh < s.kH; kh++) {
-      const ih = oh * s.strideH + kh - s.padH;
-      for (let kw = 0; kw < s.kW; kw++, tap++) {
-        const iw = ow * s.strideW + kw - s.padW;
-        const inside = j < n && ih >= 0 && ih < s.inH && iw >= 0 && iw < s.inW;
-        store<i32>(table + ((<usize>tap * panels * NR + j) << 2), inside ? image * imageFloats + ih * s.inW + iw : -1);
-      }
-    }
+  for (let j = 0; j < padded; j++) {
+    const at = <usize>j << 2;
+    const top = oh * s.strideH - s.padH;
+    const left = ow * s.strideW - s.padW;
+    store<i32>(tops + at, j < n ? top : s.inH);
+    store<i32>(lefts + at, left);
+    store<i32>(corners + at, image * imageFloats + top * s.inW + left);
     if (++ow == s.outW) {
       ow = 0;
       if (++oh == s.outH) {
@@ -49,13 +76,25 @@ export function makeOffsetTable(table: usize, s: Conv2dArgs, p0: i32, n: i32): v
       }
     }
   }
-  for (let i = 0; i < taps * panels; i++) {
-    const entry = table + <usize>i * PANEL_ROW_BYTES;
-    const first = load<i32>(entry);
-    let run = first >= 0;
-    for (let lane = 1; lane < NR; lane++) run = run && load<i32>(entry + (<usize>lane << 2)) == first + lane;
-    store<u8>(flags + i, run ? 1 : 0);
-  }
+}
+
+/** Offsets of four columns under one tap; −1 where row or column lies outside of the input. */
+function columnOffsets(
+  top: usize,
+  left: usize,
+  corner: usize,
+  kh: i32,
+  kw: i32,
+  step: v128,
+  height: v128,
+  width: v128,
+): v128 {
+  // As unsigned numbers negative places are large: one comparison checks both ends.
+  const inside = v128.and(
+    i32x4.lt_u(i32x4.add(v128.load(top), i32x4.splat(kh)), height),
+    i32x4.lt_u(i32x4.add(v128.load(left), i32x4.splat(kw)), width),
+  );
+  return v128.or(v128.and(i32x4.add(v128.load(corner), step), inside), v128.not(inside));
 }
 
 /**

@@ -25,3 +25,4 @@ export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
 export { sgd } from "./optimizer";
 export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { dropout, fillNormal, fillUniform, threefryWords } from "./random";
+export { winogradConv2d, winogradTransformWeight } from "./winograd";

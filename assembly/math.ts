@@ -16,8 +16,9 @@ export function exp(x: f64): f64 {
   return sum * reinterpret<f64>((<i64>k + 1023) << 52);
 }
 
-/** Natural logarithm of a normal positive x: x = 2^k·m, m in [√½, √2), log m = 2·atanh((m − 1)/(m + 1)). */
+/** Natural logarithm of a normal positive x: x = 2^k·m, m in [√½, √2), log m = 2·atanh((m − 1)/(m + 1)). NaN and ∞ stay. */
 export function log(x: f64): f64 {
+  if (!(x < Infinity)) return x;
   const bits = reinterpret<u64>(x);
   let k = <i32>(bits >> 52) - 1023;
   let m = reinterpret<f64>((bits & 0x000fffffffffffff) | 0x3ff0000000000000);

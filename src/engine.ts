@@ -10,6 +10,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /** The reference backend's arithmetic. */
   readonly precision?: "float32" | "float64";
+  /** How wasm convolves: by shape (`auto`, default), or always by `im2col`, or by `winograd` wherever it is possible. */
+  readonly convAlgorithm?: "auto" | "im2col" | "winograd";
   /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address. */
   readonly memoryMaxBytes?: number;
   /** Where tensor memory starts, in bytes; for tests of addresses above 2 GiB. */
@@ -39,9 +41,10 @@ async function createBackend(options: EngineOptions): Promise<Backend> {
     );
   }
   const { WasmBackend } = await import("./backend/wasm/wasm-backend.js");
-  const { memoryMaxBytes, arenaBaseBytes } = options;
+  const { memoryMaxBytes, arenaBaseBytes, convAlgorithm = "auto" } = options;
   return WasmBackend.create({
     threads,
+    convAlgorithm,
     ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
     ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes }),
   });

@@ -186,7 +186,7 @@ class NodeGradients implements Gradients<OpInputs> {
   into(role: string): { target: Tensor; accumulate: boolean } {
     const input = this.input(role);
     if (input instanceof Parameter && this.node.accumulates.includes(role)) {
-      const accumulate = input.hasGrad;
+      const accumulate = input.grad !== null;
       input.setHasGrad(true);
       return { target: input.gradTarget(), accumulate };
     }
@@ -206,7 +206,7 @@ class NodeGradients implements Gradients<OpInputs> {
     if (input instanceof Parameter) {
       const target = input.gradTarget();
       const shape = { length: input.size };
-      if (input.hasGrad) engine.record("add", shape, { a: target, b: gradient, y: target });
+      if (input.grad) engine.record("add", shape, { a: target, b: gradient, y: target });
       else engine.record("copy", { ...shape, xBegin: 0, yBegin: 0 }, { x: gradient, y: target });
       input.setHasGrad(true);
       return;

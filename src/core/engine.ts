@@ -5,7 +5,7 @@
  * outlive a synchronous call. Running is a first-in first-out queue: all allocation, upload and read-back happen there,
  * between programs, so nobody touches tensor memory while kernels run.
  */
-import type { Backend, DataType, HostArray, KernelName, MemoryUse, ShapeOf, TensorsOf } from "../backend/backend.js";
+import type { Backend, DataType, HostArray, KernelName, LoadedPlan, MemoryUse, ShapeOf, TensorsOf } from "../backend/backend.js";
 import { reachableNodes, type TapeNode } from "./autograd.js";
 import { BackendError, UsageError } from "./errors.js";
 import { buildPlan, type BuiltPlan } from "./plan.js";
@@ -22,6 +22,8 @@ export class Engine {
   private noGradDepth = 0;
   private tail: Promise<void> = Promise.resolve();
   private closed = false;
+  /** Calls recorded so far. */
+  private recordCount = 0;
   /** Set when kernels stopped half-way: tensor memory can no longer be trusted. */
   private lost: Error | null = null;
   /** The newest awaited loss whose backward pass has not been asked for: what it saved stays. */
@@ -121,9 +123,11 @@ export class Engine {
     const label = callLabel({ op: this.opName || kernel, module: this.modulePath });
     const program = this.programFor(byRole, kernel, label);
     const versions = new Map<Storage, number>();
+    this.recordCount++;
     for (const [role, tensor] of Object.entries(byRole)) {
       if (tensor === null) continue;
       const { storage } = tensor;
+      storage.lastUse = this.recordCount;
       if (isWritten(kernel, role)) continue;
       this.makeLive(storage, program, label);
       if (storage.lifetime === "kept") versions.set(storage, storage.version);
@@ -192,7 +196,8 @@ export class Engine {
   /** Asks for the value to outlive its program. */
   keep(tensor: Tensor): void {
     const { storage } = tensor;
-    if (storage.lifetime === "kept") return;
+    // An awaited value is in host memory for good.
+    if (storage.lifetime === "kept" || storage.hostCopy !== null) return;
     if (storage.state === "spent") {
       throw new UsageError(
         `keep: the value is gone (${storage.label} [${tensor.shape.join(",")}]). Call keep() before its program runs.`,
@@ -216,8 +221,11 @@ export class Engine {
    * an array or object) are kept. If `fn` throws, nothing of what it recorded remains: no call, no gradient, no counter.
    */
   async scope<T>(fn: () => T): Promise<T> {
-    const { program, result } = this.recordScope(fn);
-    for (const tensor of tensorsIn(result)) this.keep(tensor);
+    const { program, result } = this.recordScope(() => {
+      const value = fn();
+      for (const tensor of tensorsIn(value)) this.keep(tensor);
+      return value;
+    });
     if (program !== this.scopeProgram) await this.flush(program);
     return result;
   }
@@ -247,19 +255,29 @@ export class Engine {
   async *steps(fn: () => unknown): AsyncGenerator<Step> {
     if (this.scopeProgram) throw new UsageError("steps: a scope is open. Call steps() outside of scope().");
     const { program } = this.recordScope(fn);
-    const calls = this.seal(program);
+    const sealed = this.seal(program);
+    const { calls } = sealed;
     const endTurn = await this.takeTurn();
     try {
-      const built = buildPlan(this.backend, program, calls, { reuse: false });
-      const loaded = await this.backend.load(built.plan);
+      const { built, loaded } = await this.load(sealed, { reuse: false });
       let next = 0;
+      let ended = false;
+      const read = async (tensor: Tensor): Promise<Float32Array> => {
+        if (ended) {
+          throw new UsageError(
+            `steps: the loop has ended (${tensor.storage.label} [${tensor.shape.join(",")}]). Read values inside the loop.`,
+          );
+        }
+        return this.readPlace(built, tensor);
+      };
       try {
         while (next < calls.length) {
           const index = next++;
           await this.guard(loaded.run(index, next));
-          yield { ...calls[index], index, count: calls.length, read: (tensor) => this.readPlace(built, tensor) };
+          yield { ...calls[index], index, count: calls.length, read };
         }
       } finally {
+        ended = true;
         if (this.lost === null) await this.guard(loaded.run(next, calls.length));
         this.afterRun(program);
       }
@@ -329,34 +347,75 @@ export class Engine {
     });
   }
 
-  /** Closes the program for recording and settles what survives it. Returns its calls in running order. */
-  private seal(program: Program): RecordedCall[] {
+  /** Closes the program for recording and settles what survives it. */
+  private seal(program: Program): SealedProgram {
     const parts = program.parts();
     const calls = parts.flatMap((part) => part.calls);
     const uploads = parts.flatMap((part) => part.uploads);
     const versions = checkVersions(calls, uploads.map((upload) => upload.storage));
+    const released = parts.flatMap((part) => part.releases);
+    const touched = new Set([...uploads.map((upload) => upload.storage), ...storagesOf(calls), ...released]);
+    const before = [...touched].map((storage) => {
+      const { state, queuedVersion } = storage;
+      return { storage, values: { state, queuedVersion, program: storage.program } };
+    });
     for (const [storage, version] of versions) storage.queuedVersion = version;
     // Uploaded values are in host memory anyway: such a tensor can be used again in another program.
     for (const { storage, data } of uploads) if (storage.lifetime === "program") storage.hostCopy ??= data;
-    const released = parts.flatMap((part) => part.releases);
-    for (const storage of new Set([...uploads.map((upload) => upload.storage), ...storagesOf(calls), ...released])) {
+    for (const storage of touched) {
       storage.program = null;
       if (storage.lifetime === "program" || released.includes(storage)) storage.state = "spent";
     }
-    for (const part of parts) {
-      part.open = false;
-      part.undo.length = 0;
+    for (const part of parts) part.open = false;
+    const sealedAt = this.recordCount;
+    return {
+      program,
+      calls,
+      isUsed: () => [...versions.keys()].some((storage) => storage.lastUse > sealedAt),
+      reopen() {
+        for (const { storage, values } of before) Object.assign(storage, values);
+        for (const part of parts) {
+          part.open = true;
+          part.reads.length = 0;
+        }
+        program.truncate(0);
+      },
+    };
+  }
+
+  /**
+   * Gives a program its memory. If there is not enough, it is as if the program had not been recorded (those that it
+   * adopted were, and run later): the next, smaller one finds parameters, optimiser and counters as they were.
+   */
+  private async load(sealed: SealedProgram, { reuse }: { reuse: boolean }): Promise<{ built: BuiltPlan; loaded: LoadedPlan }> {
+    const { program, calls } = sealed;
+    let built: BuiltPlan | null = null;
+    try {
+      built = buildPlan(this.backend, program, calls, { reuse });
+      const loaded = await this.backend.load(built.plan);
+      for (const part of program.parts()) part.undo.length = 0;
+      return { built, loaded };
+    } catch (error) {
+      built?.giveBack();
+      if (sealed.isUsed()) {
+        this.lost = new BackendError(
+          `engine: a program failed after others were recorded on its results (${error instanceof Error ? error.message : String(error)}). ` +
+            "Create a new engine, and await each program before you record the next.",
+        );
+      } else {
+        sealed.reopen();
+      }
+      throw error;
     }
-    return calls;
   }
 
   private async flush(program: Program): Promise<void> {
     const reads = program.parts().flatMap((part) => part.reads);
     try {
-      const calls = this.seal(program);
+      const sealed = this.seal(program);
       await this.enqueue(async () => {
-        const built = buildPlan(this.backend, program, calls, { reuse: true });
-        const loaded = await this.backend.load(built.plan);
+        const { built, loaded } = await this.load(sealed, { reuse: true });
+        const { calls } = sealed;
         await this.guard(loaded.run(0, calls.length));
         for (const { storage, begin, length, deliver } of reads) {
           deliver(await this.backend.read(built.placeOf(storage), begin, length));
@@ -416,26 +475,31 @@ export class Engine {
   private retainTape(tensor: Tensor, program: Program): void {
     const root = tensor.node;
     if (tensor.size !== 1 || root === null || root.used) return;
-    const storages: Storage[] = [];
+    const old = new Set(this.liveTape?.storages);
+    const storages = new Set<Storage>();
     for (const node of reachableNodes(root)) {
       for (const { storage } of node.saved) {
-        if (storage.lifetime === "kept" || storage.state !== "live") continue;
+        if (storage.state !== "live") continue;
+        // The newest loss may share what it needs with the one before, or be the same.
+        if (old.delete(storage)) storages.add(storage);
+        if (storage.lifetime === "kept") continue;
         this.retain(storage);
-        storages.push(storage);
+        storages.add(storage);
       }
     }
-    if (this.liveTape) program.releases.push(...this.liveTape.storages);
-    this.liveTape = { root, storages };
+    program.releases.push(...old);
+    this.liveTape = { root, storages: [...storages] };
   }
 
   /** backward() was recorded in `program`: what the awaited tape kept ends with it. */
   consumeTape(root: TapeNode, program: Program): void {
     const tape = this.liveTape;
     if (tape?.root !== root) return;
+    const count = program.releases.length;
     program.releases.push(...tape.storages);
     this.liveTape = null;
     this.onUndo(() => {
-      program.releases.splice(-tape.storages.length);
+      program.releases.length = count;
       this.liveTape = tape;
     });
   }
@@ -462,6 +526,17 @@ export class Engine {
     this.closed = true;
     await this.backend.close();
   }
+}
+
+/** A program that waits for its turn. */
+interface SealedProgram {
+  readonly program: Program;
+  /** In running order. */
+  readonly calls: readonly RecordedCall[];
+  /** Was anything recorded since on values that the program writes and that survive it? */
+  isUsed(): boolean;
+  /** Undoes sealing and recording; the programs that it adopted are open again. */
+  reopen(): void;
 }
 
 /** One call of a program run step by step. */

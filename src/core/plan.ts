@@ -2,7 +2,7 @@
  * Turns a sealed program into a plan a backend can run: every tensor gets a place, kept ones in buffers of their own,
  * all others in slots that memory-plan.ts shares out by last use.
  */
-import type { Backend, Buffer, KernelCall, Place, Plan } from "../backend/backend.js";
+import type { Backend, KernelCall, Place, Plan } from "../backend/backend.js";
 import { UsageError } from "./errors.js";
 import { type Lifespan, planSlots } from "./memory-plan.js";
 import { callLabel, isWritten, type Program, type RecordedCall } from "./program.js";
@@ -11,6 +11,8 @@ import type { Storage } from "./storage.js";
 export interface BuiltPlan {
   readonly plan: Plan;
   placeOf(storage: Storage): Place;
+  /** Releases the buffers that were allocated for this plan, when it cannot be loaded. */
+  giveBack(): void;
 }
 
 /** With `reuse` off every value keeps its own memory to the end: the step-through reads them at any time. */
@@ -47,12 +49,12 @@ export function buildPlan(
   });
   const { slotOf, slotBytes } = planSlots(lifespans, reuse);
 
-  const bufferOf = allocateKept(backend, program, calls);
+  const { giveBack } = allocateKept(backend, program, calls);
   const placeOf = (storage: Storage): Place => {
     const { length, dtype } = storage;
     const index = spanOf.get(storage);
     if (index !== undefined) return { slot: slotOf[index], length, dtype };
-    const buffer = bufferOf(storage);
+    const { buffer } = storage.memory;
     if (buffer === null) {
       throw new UsageError(`${storage.label}: its value is gone. Call keep() on it before its program runs.`);
     }
@@ -60,6 +62,7 @@ export function buildPlan(
   };
   return {
     placeOf,
+    giveBack,
     plan: {
       slotBytes,
       uploads: parts.flatMap((part) =>
@@ -82,8 +85,14 @@ function allocateKept(
   backend: Backend,
   program: Program,
   calls: readonly RecordedCall[],
-): (storage: Storage) => Buffer | null {
+): { giveBack(): void } {
   const made: Storage[] = [];
+  const giveBack = (): void => {
+    for (const { memory } of made) {
+      if (memory.buffer) backend.release(memory.buffer);
+      memory.buffer = null;
+    }
+  };
   const allocate = (storage: Storage): void => {
     if (storage.lifetime !== "kept" || storage.memory.buffer !== null) return;
     storage.memory.buffer = backend.allocate(backend.sizeBytes(storage.length, storage.dtype), storage.label);
@@ -97,13 +106,10 @@ function allocateKept(
       }
     }
   } catch (error) {
-    for (const { memory } of made) {
-      if (memory.buffer) backend.release(memory.buffer);
-      memory.buffer = null;
-    }
+    giveBack();
     throw error;
   }
-  return (storage) => storage.memory.buffer;
+  return { giveBack };
 }
 
 /** The recorded call with every tensor replaced by what stands for it. */

@@ -62,7 +62,9 @@ export class Program {
 
   /** The program that will run these calls. */
   root(): Program {
-    return this.adopter === null ? this : this.adopter.root();
+    let root: Program = this;
+    while (root.adopter !== null) root = root.adopter;
+    return root;
   }
 
   /** Makes `other`'s calls run right before this program's own. */
@@ -75,9 +77,15 @@ export class Program {
     });
   }
 
-  /** Itself and all adopted programs, in the order in which they run. */
+  /** Itself and all adopted programs, in the order in which they run. A loop that awaits nothing nests them deeply. */
   parts(): Program[] {
-    return [...this.adopted.flatMap((program) => program.parts()), this];
+    const backwards: Program[] = [];
+    const stack: Program[] = [this];
+    for (let program = stack.pop(); program !== undefined; program = stack.pop()) {
+      backwards.push(program);
+      stack.push(...program.adopted);
+    }
+    return backwards.reverse();
   }
 
   /** A point to truncate to. */

@@ -23,6 +23,8 @@ export class Storage {
   version = 0;
   /** The version that it has once all programs in the queue have run. */
   queuedVersion = 0;
+  /** Number of the newest recorded call that reads or writes it. */
+  lastUse = 0;
   /** Awaited values live on in host memory, where the garbage collector sees them. */
   hostCopy: HostArray | null = null;
   /** Kept memory. Its own object, so that a finalizer can release it after the storage is gone. */

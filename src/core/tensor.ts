@@ -79,9 +79,9 @@ export class Parameter extends Tensor {
     this.requiresGrad = true;
   }
 
-  /** The gradient, [same shape]; null before the first backward() and after zeroGrad(). */
+  /** The gradient, [same shape]; null before the first backward(), after zeroGrad(), and if its program could not run. */
   get grad(): Tensor | null {
-    return this.hasGrad ? this.gradTensor : null;
+    return this.hasGrad && this.gradTensor?.storage.state === "live" ? this.gradTensor : null;
   }
 
   /** The tensor that gradients are written to. Made at first use. */

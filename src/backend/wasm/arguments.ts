@@ -136,3 +136,27 @@ export const SGD_ARGUMENTS = {
   weightDecay: "f32",
   caffe: "u32",
 } as const;
+
+export const WINOGRAD_ARGUMENTS = {
+  x: "u32",
+  weight: "u32",
+  bias: "u32",
+  y: "u32",
+  callScratch: "u32",
+  batch: "u32",
+  inC: "u32",
+  inH: "u32",
+  inW: "u32",
+  outC: "u32",
+  outH: "u32",
+  outW: "u32",
+  padH: "u32",
+  padW: "u32",
+  outStride: "u32",
+  inStride: "u32",
+  flip: "u32",
+  mBlock: "u32",
+  mBlocks: "u32",
+  tBlock: "u32",
+  tBlocks: "u32",
+} as const;

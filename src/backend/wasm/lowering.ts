@@ -14,15 +14,21 @@ import {
   POOL2D_ARGUMENTS,
   RANDOM_ARGUMENTS,
   SGD_ARGUMENTS,
+  WINOGRAD_ARGUMENTS,
 } from "./arguments.js";
 import {
+  type ConvAlgorithmOption,
   type Cut,
+  conv2dAlgorithm,
   cutConv2dBackwardInput,
   cutConv2dBackwardWeight,
   cutConv2dForward,
   cutLinearColumns,
   cutLinearRows,
+  cutWinograd,
   KC,
+  WINOGRAD_SUB_ROWS,
+  type WinogradShape,
 } from "./conv-plan.js";
 
 /** One export to run over all its grains. */
@@ -37,10 +43,15 @@ export interface Launch {
 
 type Addresses<K extends KernelName> = TensorsOf<K, number>;
 
+/** Choices that an engine makes once. */
+export interface LoweringOptions {
+  readonly convAlgorithm: ConvAlgorithmOption;
+}
+
 interface Lowering<K extends KernelName> {
   /** Memory that all workers share for the length of the call. */
-  scratchBytes(s: ShapeOf<K>): number;
-  launches(s: ShapeOf<K>, t: Addresses<K>, callScratch: number): Launch[];
+  scratchBytes(s: ShapeOf<K>, options: LoweringOptions): number;
+  launches(s: ShapeOf<K>, t: Addresses<K>, callScratch: number, options: LoweringOptions): Launch[];
 }
 
 /** Elements of a grain; must equal GRAIN_FLOATS of assembly/elementwise.ts and RANDOM_GRAIN of assembly/random.ts. */
@@ -62,7 +73,8 @@ function launch<F extends ArgumentFields>(kernel: string, fields: F, values: Val
 
 /** Bytes of the offset table of assembly/im2col.ts for blocks of `columns` columns. */
 function offsetTableBytes(s: Conv2dShape, columns: number): number {
-  return s.kH * s.kW * Math.ceil(columns / 8) * 33 + 64;
+  const panels = Math.ceil(columns / 8);
+  return (s.kH * s.kW + 3) * panels * 32 + s.kH * s.kW * panels + 16;
 }
 
 function conv2dLaunch(
@@ -115,14 +127,44 @@ function randomFill(kernel: "fillUniform" | "fillNormal"): Lowering<"fillUniform
   };
 }
 
+/** The convolution of dy that gives dx. */
+function transposed({ batch, inC, inH, inW, outC, outH, outW, padH, padW }: Conv2dShape): WinogradShape {
+  return { batch, inC: outC, inH: outH, inW: outW, outC: inC, outH: inH, outW: inW, padH: 2 - padH, padW: 2 - padW };
+}
+
+function winogradWeightBytes(s: Conv2dShape): number {
+  return 16 * s.outC * s.inC * 4;
+}
+
+function winogradLaunches(
+  { batch, inC, inH, inW, outC, outH, outW, padH, padW }: WinogradShape,
+  values: Values<typeof WINOGRAD_ARGUMENTS>,
+): Launch[] {
+  const shape = { batch, inC, inH, inW, outC, outH, outW, padH, padW };
+  const cut = cutWinograd(shape);
+  const all = { ...shape, ...cut, ...values };
+  const tileBytes = cut.tBlock * 4;
+  // V with its padding, M, and the table of tiles with its flags.
+  const workerBytes = 16 * (inC * tileBytes + 64) + 16 * WINOGRAD_SUB_ROWS * tileBytes + 16 * tileBytes + cut.tBlock;
+  return [
+    launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, Math.ceil(outC / 4)),
+    launch("winogradConv2d", WINOGRAD_ARGUMENTS, all, cut.mBlocks * cut.tBlocks, workerBytes),
+  ];
+}
+
 function paddedBatchBytes(s: LinearShape): number {
   return Math.ceil(s.batch / 8) * 32;
 }
 
 const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   conv2dForward: {
-    scratchBytes: NONE,
-    launches(s, { x, weight, bias, y }) {
+    scratchBytes: (s, { convAlgorithm }) =>
+      conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : 0,
+    launches(s, { x, weight, bias, y }, callScratch, { convAlgorithm }) {
+      if (conv2dAlgorithm(s, convAlgorithm) === "winograd") {
+        const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
+        return winogradLaunches(s, { x, weight, bias, y, callScratch, ...strides });
+      }
       const cut = cutConv2dForward(s);
       const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
       return [conv2dLaunch("conv2dForward", s, cut, { x, weight, bias, y }, cut.mBlocks * cut.nBlocks, workerBytes)];
@@ -130,8 +172,14 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   },
 
   conv2dBackwardInput: {
-    scratchBytes: (s) => s.outC * s.inC * s.kH * s.kW * 4,
-    launches(s, { dy, weight, dx }, callScratch) {
+    scratchBytes: (s, { convAlgorithm }) =>
+      conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : s.outC * s.inC * s.kH * s.kW * 4,
+    launches(s, { dy, weight, dx }, callScratch, { convAlgorithm }) {
+      if (conv2dAlgorithm(s, convAlgorithm) === "winograd") {
+        // dx is dy convolved with the filters turned by 180 degrees, input and output channels exchanged.
+        const values = { x: dy, weight, y: dx, callScratch, outStride: 9, inStride: s.inC * 9, flip: 1 };
+        return winogradLaunches(transposed(s), values);
+      }
       const cut = cutConv2dBackwardInput(s);
       const taps = s.kH * s.kW;
       const workerBytes = (KC + cut.mBlock * taps) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
@@ -309,13 +357,17 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
 };
 
 /** Shared scratch memory of a call. */
-export function scratchBytes<K extends KernelName>(call: KernelCall<unknown, K>): number {
+export function scratchBytes<K extends KernelName>(call: KernelCall<unknown, K>, options: LoweringOptions): number {
   const { kernel, shape }: { kernel: K; shape: ShapeOf<K> } = call;
-  return LOWERINGS[kernel].scratchBytes(shape);
+  return LOWERINGS[kernel].scratchBytes(shape, options);
 }
 
 /** The launches of a call whose tensors are addresses. */
-export function lower<K extends KernelName>(call: KernelCall<number, K>, callScratch: number): Launch[] {
+export function lower<K extends KernelName>(
+  call: KernelCall<number, K>,
+  callScratch: number,
+  options: LoweringOptions,
+): Launch[] {
   const { kernel, shape, tensors }: { kernel: K; shape: ShapeOf<K>; tensors: Addresses<K> } = call;
-  return LOWERINGS[kernel].launches(shape, tensors, callScratch);
+  return LOWERINGS[kernel].launches(shape, tensors, callScratch, options);
 }

@@ -4,8 +4,9 @@
  */
 import { BackendError, UsageError } from "../../core/errors.js";
 import type { Backend, Buffer, DataType, HostArray, KernelCall, LoadedPlan, MemoryUse, Place, Plan } from "../backend.js";
+import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { compileKernels, kernelNamesOf } from "./instantiate.js";
-import { type Launch, lower, scratchBytes } from "./lowering.js";
+import { type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
 import { Arena, createMemory, WasmBuffer } from "./memory.js";
 import { type Executor, PoolExecutor, SingleExecutor } from "./pool.js";
 import { tableBytes, writeTable } from "./program-table.js";
@@ -14,6 +15,8 @@ export interface WasmOptions {
   readonly threads: number;
   /** Upper bound of tensor memory; default: all that WebAssembly can address, 4 GiB. */
   readonly memoryMaxBytes?: number;
+  /** Default: by shape (conv-plan.ts). */
+  readonly convAlgorithm?: ConvAlgorithmOption;
   /** Where the arena starts. Tests put it above 2 GiB. */
   readonly arenaBaseBytes?: number;
 }
@@ -27,12 +30,12 @@ class Region {
     private readonly label: string,
   ) {}
 
-  /** Address of at least `sizeBytes`. */
-  reserve(sizeBytes: number): number {
+  /** Address of at least `sizeBytes`; `detail` says more of what they are for, should there be no room. */
+  reserve(sizeBytes: number, detail: () => string = () => ""): number {
     if (this.buffer === null || this.buffer.sizeBytes < sizeBytes) {
       if (this.buffer) this.arena.release(this.buffer);
       this.buffer = null;
-      this.buffer = this.arena.allocate(sizeBytes, this.label);
+      this.buffer = this.arena.allocate(sizeBytes, this.label + detail());
     }
     return this.buffer.address;
   }
@@ -50,6 +53,7 @@ export class WasmBackend implements Backend {
     private readonly memoryObject: WebAssembly.Memory,
     private readonly arena: Arena,
     readonly executor: Executor,
+    private readonly lowering: LoweringOptions,
     kernelNames: readonly string[],
   ) {
     this.slots = new Region(arena, "a program's activations");
@@ -58,7 +62,8 @@ export class WasmBackend implements Backend {
     this.kernelIndex = new Map(kernelNames.map((name, index) => [name, index]));
   }
 
-  static async create({ threads, memoryMaxBytes, arenaBaseBytes }: WasmOptions): Promise<WasmBackend> {
+  static async create(options: WasmOptions): Promise<WasmBackend> {
+    const { threads, memoryMaxBytes, arenaBaseBytes, convAlgorithm = "auto" } = options;
     const shared = threads > 1;
     if (shared && typeof SharedArrayBuffer === "undefined") {
       throw new UsageError(`wasm: there is no shared memory here for several threads (threads ${threads}). Use one thread.`);
@@ -69,7 +74,7 @@ export class WasmBackend implements Backend {
     const setup = { module, memory, kernelNames };
     const executor = shared ? new PoolExecutor(threads, setup) : new SingleExecutor(setup);
     const arena = new Arena(memory, memoryMaxBytes ?? 2 ** 32, arenaBaseBytes);
-    return new WasmBackend(memory, arena, executor, kernelNames);
+    return new WasmBackend(memory, arena, executor, { convAlgorithm }, kernelNames);
   }
 
   get threads(): number {
@@ -81,7 +86,7 @@ export class WasmBackend implements Backend {
   }
 
   scratchBytes(call: KernelCall<unknown>): number {
-    return scratchBytes(call);
+    return scratchBytes(call, this.lowering);
   }
 
   allocate(sizeBytes: number, label: string): Buffer {
@@ -93,7 +98,7 @@ export class WasmBackend implements Backend {
   }
 
   async load(plan: Plan): Promise<LoadedPlan> {
-    this.placeSlots(plan.slotBytes);
+    this.placeSlots(plan);
     const firstLaunch: number[] = [];
     const launches: Launch[] = [];
     for (const { call, scratch } of plan.calls) {
@@ -130,9 +135,10 @@ export class WasmBackend implements Backend {
     await this.executor.close();
   }
 
-  private placeSlots(slotBytes: readonly number[]): void {
-    const sizes = slotBytes.map((bytes) => Math.ceil(bytes / 64) * 64);
-    let address = this.slots.reserve(sizes.reduce((sum, bytes) => sum + bytes, 0));
+  private placeSlots(plan: Plan): void {
+    const sizes = plan.slotBytes.map((bytes) => Math.ceil(bytes / 64) * 64);
+    const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
+    let address = this.slots.reserve(total, () => `, the largest in ${largestCall(plan)},`);
     this.slotAddresses = sizes.map((bytes) => {
       const slot = address;
       address += bytes;
@@ -145,7 +151,7 @@ export class WasmBackend implements Backend {
     for (const [role, place] of Object.entries<Place | null>(tensors)) {
       addresses[role] = place === null ? 0 : this.addressOf(place);
     }
-    return lower({ kernel, shape, tensors: addresses } as KernelCall<number>, callScratch);
+    return lower({ kernel, shape, tensors: addresses } as KernelCall<number>, callScratch, this.lowering);
   }
 
   private addressOf(place: Place): number {
@@ -159,6 +165,14 @@ export class WasmBackend implements Backend {
     if (place.dtype === "int32") return new Int32Array(buffer, address, place.length);
     return new Float32Array(buffer, address, place.length);
   }
+}
+
+/** Label of the first call that works in the plan's largest slot. */
+function largestCall({ slotBytes, calls }: Plan): string {
+  const largest = slotBytes.indexOf(Math.max(...slotBytes));
+  const isLargest = (place: Place | null): boolean => place !== null && "slot" in place && place.slot === largest;
+  const call = calls.find(({ call, scratch }) => scratch === largest || Object.values(call.tensors).some(isLargest));
+  return call?.label ?? "an upload";
 }
 
 function wasmBuffer(buffer: Buffer): WasmBuffer {
