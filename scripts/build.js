@@ -39,8 +39,10 @@ async function buildVendor() {
     target: "node20",
     legalComments: "inline",
     metafile: true,
-    // CommonJS packages inside an ES module bundle still call require("node:…").
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+    // CommonJS packages inside an ES module bundle still call require("node:…"). The alias: packages import createRequire too.
+    banner: {
+      js: 'import { createRequire as bannerRequire } from "node:module"; const require = bannerRequire(import.meta.url);',
+    },
     logLevel: "warning",
   });
   writeFileSync(path.join(root, "dist/vendor/THIRD-PARTY.txt"), thirdPartyNotice(Object.keys(metafile.inputs)));
