@@ -23,8 +23,8 @@ export interface Prediction {
   readonly probability: number;
 }
 
-/** Adds the command. */
-export function addClassify(program: Command, output: Output): void {
+/** Adds the command; `exit` receives its exit code. */
+export function addClassify(program: Command, output: Output, exit: (code: number) => void): void {
   program
     .command("classify")
     .description("tell what a trained net sees in pictures (PNG, JPEG)")
@@ -36,7 +36,8 @@ export function addClassify(program: Command, output: Output): void {
       const { openClassifier } = await import("./session.js");
       const classifier = await openClassifier(weights ?? packageWeights());
       try {
-        if ((await classifyPictures(classifier, pictures, top, output)) > 0) process.exitCode = 1;
+        const failures = await classifyPictures(classifier, pictures, top, output);
+        exit(failures > 0 ? 1 : 0);
       } finally {
         await classifier.close();
       }
@@ -85,7 +86,7 @@ export function topPredictions(scores: Float32Array, classNames: readonly string
   const parts = Float64Array.from(scores, (score) => exp(score - max));
   const sum = parts.reduce((a, b) => a + b);
   return Array.from(parts, (part, index) => ({ label: classNames[index], index, probability: part / sum }))
-    .sort((a, b) => b.probability - a.probability || a.index - b.index)
+    .sort((a, b) => scores[b.index] - scores[a.index] || a.index - b.index)
     .slice(0, top);
 }
 

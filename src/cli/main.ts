@@ -1,104 +1,27 @@
 #!/usr/bin/env node
 /**
- * The command line, `verydeep`: reads the arguments, runs a command (one file each), and turns errors into exit codes:
- * 0 done, 1 failed, 2 called wrongly, 130 interrupted. Under --json, stdout carries one JSON object a line and nothing else.
+ * The program `verydeep`: joins the command line (program.ts) to this process: its arguments, streams, exit code.
  */
-import { readFileSync } from "node:fs";
-import { UsageError } from "../core/errors.js";
-import { Command, CommanderError } from "../vendor/command-line.js";
-import { addClassify } from "./classify.js";
 import { Output } from "./output.js";
-import { addSummary } from "./summary.js";
-import { addTrain } from "./train.js";
+import { asksForJson, runCommandLine } from "./program.js";
 
-/** What commander complains about, by its code, in the words of this library's errors. */
-const COMPLAINTS: Readonly<Record<string, string>> = {
-  "commander.unknownOption": "unknown option",
-  "commander.unknownCommand": "unknown command",
-  "commander.missingArgument": "an argument is missing",
-  "commander.optionMissingArgument": "an option has no value",
-};
-const REMEDY = "Run it with --help to see what it takes.";
+const args = process.argv.slice(2);
+const output = new Output({
+  json: asksForJson(args),
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+});
 
-const EXAMPLES = `
-Examples:
-  verydeep train                                     learn the built-in pictures, write verydeep.safetensors
-  verydeep train --data cifar10:FOLDER --width 0.5   learn CIFAR-10 from its binary files
-  verydeep classify photo.jpg --weights verydeep.safetensors
-  verydeep summary vgg16`;
+// A reader that has seen enough (| head) closes the pipe; that is no error. Whoever has something to save does that first.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  if (output.onPipeClosed) output.onPipeClosed();
+  else process.exit(0);
+});
 
-process.exitCode = await main(process.argv.slice(2));
+process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 
-/** Runs the program and returns its exit code. */
-async function main(args: readonly string[]): Promise<number> {
-  const output = new Output({
-    json: asksForJson(args),
-    stdout: process.stdout,
-    stderr: process.stderr,
-    env: process.env,
-  });
-  // A reader that has seen enough (| head) closes the pipe; that is no error. Whoever has something to save does that first.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    if (output.onPipeClosed) output.onPipeClosed();
-    else process.exit(0);
-  });
-  try {
-    const program = createProgram(output);
-    if (args.length === 0) program.outputHelp();
-    else await program.parseAsync(args, { from: "user" });
-    return Number(process.exitCode ?? 0);
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    const shown = error instanceof CommanderError ? usageError(error) : error;
-    output.error(shown);
-    return shown instanceof UsageError ? 2 : 1;
-  }
-}
-
-function createProgram(output: Output): Command {
-  const program = new Command("verydeep")
-    .description("Train and run VGG networks: no native code, all CPU cores.")
-    .version(packageVersion(), "-V, --version", "print the version")
-    .helpOption("-h, --help", "print this help")
-    .helpCommand("help [command]", "print the help of a command")
-    .addHelpText("after", EXAMPLES)
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => {
-        output.line(text.trimEnd());
-        output.record({ text: text.trimEnd() });
-      },
-      // Errors come back as exceptions and are shown by main.
-      writeErr: () => undefined,
-      outputError: () => undefined,
-    });
-  addTrain(program, output);
-  addClassify(program, output);
-  addSummary(program, output);
-  return program;
-}
-
-/** Commander's complaint as an error of this library. */
-function usageError(error: CommanderError): UsageError {
-  const [text, suggestion] = error.message.replace(/^error: /, "").split("\n");
-  const what = COMPLAINTS[error.code];
-  const argument = /'([^']*)'/.exec(text)?.[1];
-  const remedy = suggestion ? `${suggestion.replace(/[()]/g, "")} ${REMEDY}` : REMEDY;
-  return new UsageError(
-    what && argument ? `verydeep: ${what} (${argument}). ${remedy}` : `verydeep: ${text.replace(/\.$/, "")}. ${remedy}`,
-  );
-}
-
-/** Whether --json is among the options, so that even an error in the arguments is told as JSON. */
-function asksForJson(args: readonly string[]): boolean {
-  const end = args.indexOf("--");
-  return args.slice(0, end === -1 ? undefined : end).includes("--json");
-}
-
-function packageVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  const version =
-    typeof manifest === "object" && manifest !== null && "version" in manifest ? manifest.version : undefined;
-  return String(version);
-}
+process.exitCode = await runCommandLine(args, output);

@@ -4,17 +4,14 @@
  */
 import { cliProgress, picocolors } from "../vendor/command-line.js";
 
-/** What is needed of a stream: process.stdout and process.stderr have it. */
-export interface OutputStream {
-  readonly isTTY?: boolean;
-  write(text: string): unknown;
-}
+/** process.stdout or process.stderr, or what stands in for them. */
+export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean };
 
 /** How to make an {@link Output}. */
 export interface OutputOptions {
   readonly json: boolean;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -30,7 +27,7 @@ export interface Progress {
 export type Paint = ReturnType<typeof picocolors.createColors>;
 
 /** Whether a stream should get colours: a terminal that knows them, and nobody asked for none (no-color.org). */
-export function wantsColour(stream: OutputStream, env: OutputOptions["env"]): boolean {
+export function wantsColour(stream: { readonly isTTY?: boolean }, env: OutputOptions["env"]): boolean {
   return stream.isTTY === true && !env.NO_COLOR && env.TERM !== "dumb";
 }
 
@@ -50,8 +47,8 @@ export class Output {
   readonly json: boolean;
   /** Colours of stdout. */
   readonly paint: Paint;
-  readonly #stdout: NodeJS.WriteStream;
-  readonly #stderr: NodeJS.WriteStream;
+  readonly #stdout: OutputStream;
+  readonly #stderr: OutputStream;
   readonly #env: OutputOptions["env"];
   #bar: Progress | undefined;
   /** Called when the reader of stdout has gone (| head); by default the program then ends, quietly. */

@@ -2,7 +2,6 @@
  * Binds the commands to the engine: implements the interfaces of work.ts with createEngine, vgg, train, evaluate and checkpoint files.
  * Loaded by train and classify alone, so that help and `summary` start without an engine.
  */
-import { availableParallelism } from "node:os";
 import type { Engine } from "../core/engine.js";
 import { DataError } from "../core/errors.js";
 import { type Dataset, type Normalise, pixelStatistics } from "../data/dataset.js";
@@ -11,7 +10,8 @@ import { createEngine } from "../engine.js";
 import { loadModel, saveModel, type VggMetadata } from "../io/checkpoint.js";
 import { vgg } from "../models/vgg.js";
 import { vggConfigName, vggLayers, vggTotals } from "../models/vgg-config.js";
-import type { Sequential } from "../nn/module.js";
+import type { Module } from "../nn/module.js";
+import { oneCycle } from "../optim/schedule.js";
 import { evaluate } from "../train/evaluate.js";
 import { train } from "../train/trainer.js";
 import type { Classifier, TrainRequest, TrainSession } from "./work.js";
@@ -19,6 +19,8 @@ import type { Classifier, TrainRequest, TrainSession } from "./work.js";
 /** Small pictures need no hidden layers: one linear layer learns faster and as well. */
 const CLASSIFIER: readonly number[] = [];
 const DROPOUT = 0.5;
+/** Moves and mirrors: all of the built-in classes and CIFAR-10's survive both. */
+const AUGMENT = { cropPadding: 4, flip: true } as const;
 
 /** Starts an engine, reads the data and builds the net. */
 export async function openTrainSession(request: TrainRequest): Promise<TrainSession> {
@@ -50,13 +52,14 @@ export async function openTrainSession(request: TrainRequest): Promise<TrainSess
       params,
       inputSize,
       classCount: classNames.length,
-      dataName: data.train.name,
+      dataName: request.data,
       trainCount: data.train.labels.length,
       validationCount: data.validation.labels.length,
       testCount: data.test.labels.length,
-      threads: request.backend === "reference" ? 1 : (request.threads ?? availableParallelism()),
+      threads: engine.backend.threads,
     },
-    records: (signal) => train(model, data, { epochs, batch, lr, seed, normalise, augment: { flip: true }, signal }),
+    records: (signal) =>
+      train(model, data, { epochs, batch, lr, seed, normalise, signal, augment: AUGMENT, schedule: oneCycle() }),
     save: () => saveModel(request.out, model, metadata),
     test: () => evaluate(model, data.test, { batch, normalise }),
   };
@@ -64,11 +67,9 @@ export async function openTrainSession(request: TrainRequest): Promise<TrainSess
 
 /** Starts an engine and builds the net of a weights file. */
 export async function openClassifier(weights: string): Promise<Classifier> {
-  const engine = await createEngine({});
+  const engine = await createEngine();
   try {
-    const { model, metadata } = await loadModel(weights, ({ config, classes, ...net }) =>
-      vgg(config, { ...net, classes: classes.length, seed: 0 }, engine),
-    );
+    const { model, metadata } = await loadModel(weights, engine);
     return classifierOf(engine, model, metadata);
   } catch (error) {
     await engine.close();
@@ -76,14 +77,17 @@ export async function openClassifier(weights: string): Promise<Classifier> {
   }
 }
 
-function classifierOf(engine: Engine, model: Sequential, { classes, inputSize, mean, std }: VggMetadata): Classifier {
+function classifierOf(engine: Engine, model: Module, { classes, inputSize, mean, std }: VggMetadata): Classifier {
   return {
     classNames: classes,
     inputSize,
     async scores(planes) {
       model.eval();
-      const x = engine.tensor(normalised(planes, { mean, std }), [1, 3, inputSize, inputSize]);
-      return model.forward(x).data();
+      const pixels = normalised(planes, { mean, std });
+      const scores = await engine.scope(() =>
+        engine.noGrad(() => model.forward(engine.tensor(pixels, [1, 3, inputSize, inputSize]))),
+      );
+      return scores.data();
     },
     close: () => engine.close(),
   };

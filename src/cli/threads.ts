@@ -3,10 +3,10 @@ import { UsageError } from "../core/errors.js";
 import { parseWhole } from "./numbers.js";
 import { BACKENDS, type BackendName } from "./work.js";
 
-/** More threads than any machine of today has cores: a slip of the finger. */
-const MAX_THREADS = 1024;
+/** As createEngine allows; more is a slip of the finger. */
+const MAX_THREADS = 256;
 
-/** @throws UsageError for anything but a whole number from 1 to 1024. */
+/** @throws UsageError for anything but a whole number from 1 to 256. */
 export function parseThreads(text: string): number {
   return parseWhole("--threads", text, 1, MAX_THREADS);
 }

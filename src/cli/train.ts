@@ -43,8 +43,8 @@ interface TrainArguments {
   readonly demo?: string;
 }
 
-/** Adds the command. */
-export function addTrain(program: Command, output: Output): void {
+/** Adds the command; `exit` receives its exit code. */
+export function addTrain(program: Command, output: Output, exit: (code: number) => void): void {
   const d = TRAIN_DEFAULTS;
   program
     .command("train")
@@ -73,7 +73,7 @@ export function addTrain(program: Command, output: Output): void {
     .option("--json", "print one JSON object an epoch")
     .action(async ({ threads, demo, ...options }: TrainArguments) => {
       const { openTrainSession } = await import("./session.js");
-      process.exitCode = await runTrain({ threads, ...options }, demo, output, openTrainSession);
+      exit(await runTrain({ threads, ...options }, demo, output, openTrainSession));
     });
 }
 

@@ -1,9 +1,13 @@
 /**
  * Weights files of VGG nets: safetensors, with all that is needed to build the net again and to prepare a picture in the metadata.
- * Knows models only by their state dictionaries, so it needs no engine; the format of the file is safetensors.ts.
+ * Reads and writes models by their state dictionaries, in pieces; the format of the file is safetensors.ts.
  */
+import type { Engine } from "../core/engine.js";
 import { WeightsError } from "../core/errors.js";
+import { vgg } from "../models/vgg.js";
 import { type VggConfigName, vggConfigName, vggLayers, vggTensorShapes } from "../models/vgg-config.js";
+import { zeros } from "../nn/init.js";
+import type { Sequential } from "../nn/module.js";
 import { openSafetensors, type SafetensorsSource, type TensorToWrite, writeSafetensors } from "./safetensors.js";
 
 /** A tensor of a model, as a state dictionary holds it: {@link Parameter}, or a buffer. */
@@ -51,13 +55,24 @@ export async function saveModel(file: string, model: Stateful, metadata: VggMeta
 }
 
 /**
- * Reads a weights file, builds the net that it describes, and fills it.
- * @param build makes the net from the metadata; its values do not matter.
+ * Reads a weights file: builds the net that it describes and fills it. The net is in evaluation mode.
  * @throws WeightsError for a file that is missing, malformed, not of this program, or does not fit its own metadata.
  */
-export async function loadModel<M extends Stateful>(
+export async function loadModel(file: string, engine: Engine): Promise<{ model: Sequential; metadata: VggMetadata }> {
+  const loaded = await loadModelWith(file, ({ config, classes, ...net }) =>
+    vgg(config, { ...net, classes: classes.length, init: zeros }, engine),
+  );
+  loaded.model.eval();
+  return loaded;
+}
+
+/**
+ * {@link loadModel} with a builder of one's own.
+ * @param build makes the net from the metadata; its values do not matter.
+ */
+export async function loadModelWith<M extends Stateful>(
   file: string,
-  build: (metadata: VggMetadata) => M | Promise<M>,
+  build: (metadata: VggMetadata) => M,
 ): Promise<{ model: M; metadata: VggMetadata }> {
   const source = await openSafetensors(file);
   try {
@@ -65,7 +80,7 @@ export async function loadModel<M extends Stateful>(
     // Before the net is built: a wrong file must not cost its memory.
     const layers = vggLayers(metadata.config, { ...metadata, classes: metadata.classes.length });
     checkTensors(source, vggTensorShapes(layers), file);
-    const model = await build(metadata);
+    const model = build(metadata);
     await loadState(source, model, file);
     return { model, metadata };
   } finally {

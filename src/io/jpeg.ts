@@ -81,14 +81,14 @@ function readStructure(bytes: Uint8Array, name: string): JpegStructure {
     const start = at;
     if (at < bytes.length && bytes[at] !== 0xff) throw damaged(name, `no marker at byte ${at}`);
     while (bytes[at] === 0xff) at++; // a marker may be preceded by any number of fill bytes
-    if (at + 2 > bytes.length && bytes[at] !== END_OF_IMAGE) {
+    if (at + 3 > bytes.length && bytes[at] !== END_OF_IMAGE) {
       throw damaged(name, `it ends at byte ${bytes.length}, before its end mark`);
     }
     const marker = bytes[at++];
     if (marker === END_OF_IMAGE) break;
     const length = bytes[at] * 256 + bytes[at + 1];
     let end = at + length;
-    if (length < 2 || end > bytes.length)
+    if (!(length >= 2 && end <= bytes.length))
       throw damaged(name, `segment at byte ${start} ends at byte ${end}, file ${bytes.length} bytes`);
     const content = bytes.subarray(at + 2, end);
     if (marker === START_OF_SCAN) {

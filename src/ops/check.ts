@@ -10,8 +10,9 @@ export type Pair = number | readonly [number, number];
 export function pair(op: string, name: string, value: Pair, least: number): readonly [number, number] {
   const both = typeof value === "number" ? ([value, value] as const) : value;
   if (both.length !== 2 || both.some((n) => !Number.isInteger(n) || n < least)) {
+    const given = typeof value === "number" ? value : formatShape(value);
     throw new ShapeError(
-      `${op}: ${name} must be an integer of at least ${least}, or two of them (${name} ${JSON.stringify(value)}). Change ${name}.`,
+      `${op}: ${name} must be an integer of at least ${least}, or two of them (${name} ${given}). Change ${name}.`,
     );
   }
   return both;

@@ -1,6 +1,6 @@
 /**
  * Reshape and flatten: the same values in the same order under another shape. No kernel runs; storage is shared.
- * dx = dy under the old shape. Throws ShapeError when the sizes differ.
+ * dx = dy under the old shape. Throws ShapeError for a size that is no positive integer, or when the sizes differ.
  */
 import { apply, type Op } from "../core/autograd.js";
 import { ShapeError } from "../core/errors.js";
@@ -12,6 +12,11 @@ const reshapeOp: Op<{ x: Tensor }, { shape: Shape }, { shape: Shape }, null> = {
   name: "reshape",
 
   infer({ x }, { shape }) {
+    if (shape.some((n) => !Number.isInteger(n) || n < 1)) {
+      throw new ShapeError(
+        `reshape: every size must be an integer of at least 1 (shape ${formatShape(shape)}). Change the shape.`,
+      );
+    }
     if (sizeOf(shape) !== x.size) {
       throw new ShapeError(
         `reshape: the sizes differ (x ${formatShape(x.shape)}, shape ${formatShape(shape)}). Give a shape of ${x.size} elements.`,
@@ -38,5 +43,8 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 /** [batch, ...] -> [batch, all the rest]: CHW order, as PyTorch flattens. */
 export function flatten(x: Tensor): Tensor {
+  if (x.shape.length === 0) {
+    throw new ShapeError(`flatten: x must have at least 1 dimension, [batch, ...] (x ${formatShape(x.shape)}). Reshape it.`);
+  }
   return reshape(x, [x.shape[0], x.size / x.shape[0]]);
 }
