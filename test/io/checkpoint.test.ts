@@ -1,0 +1,216 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { WeightsError } from "#src/core/errors.js";
+import {
+  decodeMetadata,
+  encodeMetadata,
+  loadModelWith,
+  readMetadata,
+  saveModel,
+  type Stateful,
+  type VggMetadata,
+} from "#src/io/checkpoint.js";
+import { openSafetensors, writeSafetensors } from "#src/io/safetensors.js";
+import { vggLayers, vggTensorShapes } from "#src/models/vgg-config.js";
+
+const folder = mkdtempSync(path.join(tmpdir(), "verydeep-checkpoint-"));
+const file = path.join(folder, "net.safetensors");
+
+const metadata: VggMetadata = {
+  config: "A",
+  classes: ["circle", "square", "star ☆"],
+  inputSize: 32,
+  width: 0.05,
+  classifier: [7],
+  dropout: 0.25,
+  mean: [125.306, 122.95, 113.8654],
+  std: [62.9932, 62.0887, 66.7049],
+};
+
+/** A model that is nothing but its state dictionary; remembers the largest piece that it gave or took. */
+class Shelf implements Stateful {
+  readonly values = new Map<string, Float32Array>();
+  largestPiece = 0;
+
+  constructor(
+    readonly shapes: ReadonlyMap<string, readonly number[]>,
+    fill: (i: number) => number,
+  ) {
+    let i = 0;
+    for (const [name, shape] of shapes) {
+      const size = shape.reduce((product, side) => product * side, 1);
+      this.values.set(
+        name,
+        Float32Array.from({ length: size }, () => fill(i++)),
+      );
+    }
+  }
+
+  stateDict() {
+    return new Map([...this.shapes].map(([name, shape]) => [name, { shape, ...this.#access(name) }]));
+  }
+
+  #access(name: string) {
+    const values = this.values.get(name) ?? new Float32Array(0);
+    const seen = (piece: Float32Array): Float32Array => {
+      this.largestPiece = Math.max(this.largestPiece, piece.length);
+      return piece;
+    };
+    return {
+      read: async (begin = 0, end = values.length) => seen(values.slice(begin, end)),
+      write: async (data: Float32Array, begin = 0) => values.set(seen(data), begin),
+    };
+  }
+}
+
+function shelfOf(about: VggMetadata, fill: (i: number) => number = (i) => Math.fround(i / 1000)): Shelf {
+  return new Shelf(vggTensorShapes(vggLayers(about.config, { ...about, classes: about.classes.length })), fill);
+}
+
+test("save, load: the same values and metadata; torchvision's names in the file", async () => {
+  const model = shelfOf(metadata);
+  await saveModel(file, model, metadata);
+  const loaded = await loadModelWith(file, (about) => shelfOf(about, () => 0));
+  assert.equal(loaded.metadata, metadata);
+  assert.equal(loaded.model.values, model.values);
+  assert.equal(await readMetadata(file), metadata);
+  const source = await openSafetensors(file);
+  assert.is([...source.tensors.keys()][0], "features.0.weight");
+  assert.equal(source.tensors.get("classifier.3.weight")?.shape, [3, 7]);
+  assert.is(source.metadata.format, "verydeep-vgg");
+  assert.is(source.metadata.version, "1");
+  await source.close();
+});
+
+test("equal weights give equal files", async () => {
+  await saveModel(file, shelfOf(metadata), metadata);
+  const first = readFileSync(file);
+  await saveModel(file, shelfOf(metadata), metadata);
+  assert.is(first.compare(readFileSync(file)), 0);
+});
+
+test("large tensors travel in pieces", async () => {
+  const wide = { ...metadata, classifier: [], inputSize: 224, classes: Array.from({ length: 900 }, (_, i) => `c${i}`) };
+  const model = shelfOf(wide);
+  await saveModel(file, model, wide);
+  const loaded = await loadModelWith(file, (about) => shelfOf(about, () => 0));
+  assert.equal(loaded.model.values.get("classifier.0.weight"), model.values.get("classifier.0.weight"));
+  assert.is(model.largestPiece, 1 << 20);
+  assert.is(loaded.model.largestPiece, 1 << 20);
+});
+
+test("files that do not fit: missing, unexpected, another shape", async () => {
+  const shapes = vggTensorShapes(vggLayers("A", { ...metadata, classes: 3 }));
+  const write = async (change: (shapes: Map<string, readonly number[]>) => void): Promise<void> => {
+    const changed = new Map(shapes);
+    change(changed);
+    await saveModel(file, new Shelf(changed, () => 0), metadata);
+  };
+  let built = 0;
+  const load = () =>
+    loadModelWith(file, (about) => {
+      built++;
+      return shelfOf(about);
+    });
+  await write((map) => map.delete("features.3.bias"));
+  await fails(
+    load(),
+    `loadState: ${file} lacks a tensor of the net (missing features.3.bias). Use the file with the net that it was saved from.`,
+  );
+  await write((map) => {
+    map.delete("features.3.bias");
+    map.delete("features.6.weight");
+    map.set("features.3.offset", [6]);
+  });
+  await fails(
+    load(),
+    `loadState: ${file} lacks 2 tensors of the net (missing features.3.bias, unexpected features.3.offset).`,
+  );
+  await write((map) => map.set("extra", [1]));
+  await fails(load(), `loadState: ${file} has a tensor that the net has not (unexpected extra).`);
+  await write((map) => map.set("features.0.weight", [3, 3, 3, 4]));
+  await fails(
+    load(),
+    `loadState: a shape in ${file} differs from the net's (features.0.weight [3,3,3,4], net [3,3,3,3]).`,
+  );
+  assert.is(built, 0, "the net is built only for a file that fits");
+});
+
+test("a file whose model is built otherwise", async () => {
+  await saveModel(file, shelfOf(metadata), metadata);
+  await fails(
+    loadModelWith(file, (about) => shelfOf({ ...about, classifier: [] })),
+    "lacks",
+    "has 2 tensors that the net has not",
+  );
+});
+
+test("a safetensors file of another program, or of a later version", async () => {
+  await writeSafetensors(file, []);
+  await fails(
+    readMetadata(file),
+    `loadModel: ${file} does not say what net it belongs to (format undefined). Use a file that verydeep train wrote.`,
+  );
+  await writeSafetensors(file, [], { ...encodeMetadata(metadata), version: "2" });
+  await fails(readMetadata(file), `loadModel: ${file} is of another version (version 2, known 1). Update verydeep.`);
+});
+
+test("metadata that is wrong", () => {
+  const good = encodeMetadata(metadata);
+  assert.equal(decodeMetadata(good, "x"), metadata);
+  const cases: [key: string, text: string, message: string][] = [
+    ["config", '"F"', 'loadModel: the metadata of x is wrong (config "F").'],
+    ["config", "oops", "(config oops)"],
+    ["classes", "[]", "(classes [])"],
+    ["classes", "[1]", "(classes [1])"],
+    ["inputSize", '"32"', '(inputSize "32")'],
+    [
+      "inputSize",
+      "33",
+      "loadModel: the metadata of x describes no net (vgg: the input size is not a multiple of 32 (inputSize 33).",
+    ],
+    ["width", "1e999", "(width 1e999)"],
+    ["width", "-1", "describes no net (vgg: the width"],
+    ["classifier", "{}", "(classifier {})"],
+    ["classifier", "[0]", "describes no net (vgg: a hidden width"],
+    ["dropout", "null", "(dropout null)"],
+    ["mean", "[1,2]", "(mean [1,2])"],
+    ["std", "[1,2,0]", "(std [1,2,0])"],
+  ];
+  for (const [key, text, message] of cases) {
+    assert.throws(
+      () => decodeMetadata({ ...good, [key]: text }, "x"),
+      (error: unknown) => error instanceof WeightsError && error.message.includes(message),
+      `${key} ${text}`,
+    );
+  }
+  for (const key of Object.keys(good)) {
+    const rest = Object.fromEntries(Object.entries(good).filter(([other]) => other !== key));
+    assert.throws(
+      () => decodeMetadata(rest, "x"),
+      (error: unknown) => error instanceof WeightsError,
+      key,
+    );
+  }
+});
+
+test("a text file called .safetensors", async () => {
+  writeFileSync(file, "these are no weights, whatever their name says");
+  await fails(readMetadata(file), "It is not a safetensors file.");
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+async function fails(promise: Promise<unknown>, ...texts: string[]): Promise<void> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.instance(error, WeightsError, String(error));
+  assert.ok(error instanceof Error && texts.some((text) => error.message.includes(text)), String(error));
+}
+
+test.run();
