@@ -1,5 +1,4 @@
 // Element by element: a grain is GRAIN_FLOATS neighbours. Outputs may be the same memory as inputs.
-import { sumLanes } from "./simd";
 
 /** Elements of one grain; src/backend/wasm/kernels/elementwise.ts counts with the same number. */
 export const GRAIN_FLOATS: i32 = 16384;
@@ -119,22 +118,19 @@ export function expand(args: usize, scratch: usize, grainBegin: i32, grainEnd: i
   for (let i = grainBegin * GRAIN_FLOATS; i < end; i++) store<f32>(s.y + (<usize>i << 2), value);
 }
 
-/** callScratch[g] = sum of grain g: four chains of at most 256 terms a block, blocks added in order. */
+/** callScratch[g] = sum of grain g, in float64: two chains, even and odd elements. */
 export function sumGrains(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<ElementwiseArgs>(args);
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const end = min(s.length, (grain + 1) * GRAIN_FLOATS);
-    let total: f32 = 0;
-    for (let block = grain * GRAIN_FLOATS; block < end; block += 1024) {
-      const blockEnd = min(end, block + 1024);
-      let lanes = f32x4.splat(0);
-      let i = block;
-      for (; i + 4 <= blockEnd; i += 4) lanes = f32x4.add(lanes, v128.load(s.a + (<usize>i << 2)));
-      let sum = sumLanes(lanes);
-      for (; i < blockEnd; i++) sum += load<f32>(s.a + (<usize>i << 2));
-      total += sum;
+    let lanes = f64x2.splat(0);
+    let i = grain * GRAIN_FLOATS;
+    for (; i + 2 <= end; i += 2) {
+      lanes = f64x2.add(lanes, f64x2.promote_low_f32x4(v128.load64_zero(s.a + (<usize>i << 2))));
     }
-    store<f32>(s.callScratch + (<usize>grain << 2), total);
+    let total = f64x2.extract_lane(lanes, 0) + f64x2.extract_lane(lanes, 1);
+    if (i < end) total += <f64>load<f32>(s.a + (<usize>i << 2));
+    store<f64>(s.callScratch + (<usize>grain << 3), total);
   }
 }
 
@@ -142,7 +138,7 @@ export function sumGrains(args: usize, scratch: usize, grainBegin: i32, grainEnd
 export function sumTotal(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<ElementwiseArgs>(args);
   const grains = (s.length + GRAIN_FLOATS - 1) / GRAIN_FLOATS;
-  let total: f32 = 0;
-  for (let grain = 0; grain < grains; grain++) total += load<f32>(s.callScratch + (<usize>grain << 2));
-  store<f32>(s.y, total);
+  let total: f64 = 0;
+  for (let grain = 0; grain < grains; grain++) total += load<f64>(s.callScratch + (<usize>grain << 3));
+  store<f32>(s.y, <f32>total);
 }

@@ -6,7 +6,7 @@
  * an activation's gradients are summed here over all its consumers.
  */
 import type { Engine } from "./engine.js";
-import { UsageError } from "./errors.js";
+import { ShapeError, UsageError } from "./errors.js";
 import { callLabel } from "./program.js";
 import { formatShape, type Shape } from "./shape.js";
 import { Parameter, Tensor } from "./tensor.js";
@@ -67,6 +67,13 @@ export function apply<Inputs extends OpInputs, Options, S, Saved>(
   const engine = tensors[0].engine;
   if (tensors.some((tensor) => tensor.engine !== engine)) {
     throw new UsageError(`${op.name}: the inputs belong to different engines. Create all of them with one engine.`);
+  }
+  for (const [role, tensor] of Object.entries(inputs)) {
+    if (tensor && tensor.dtype !== "float32" && role !== "labels") {
+      throw new ShapeError(
+        `${op.name}: ${role} must be a float32 tensor (${role} ${tensor.dtype} ${formatShape(tensor.shape)}). Give Float32Array values.`,
+      );
+    }
   }
   const shape = op.infer(inputs, options);
   const train = engine.gradEnabled && tensors.some((tensor) => tensor.requiresGrad);
@@ -133,9 +140,7 @@ export function backward(loss: Tensor): void {
   for (const node of nodes) checkNode(node);
 
   const seed = engine.emptyTensor(loss.shape);
-  engine.withOp("backward", "backward", () =>
-    engine.record("fill", { length: 1, factor: 1 }, { y: seed }),
-  );
+  engine.withOp("backward", "backward", () => engine.record("fill", { length: 1, factor: 1 }, { y: seed }));
   const gradientOf = new Map<TapeNode, Tensor>([[root, seed]]);
   for (const node of nodes) {
     const dy = gradientOf.get(node);
@@ -224,7 +229,8 @@ class NodeGradients implements Gradients<OpInputs> {
 
   private input(role: string): Tensor {
     const input = this.node.inputs[role];
-    if (!input) throw new UsageError(`${this.node.op}: no input of this name (${role}). This is an error in the operation.`);
+    if (!input)
+      throw new UsageError(`${this.node.op}: no input of this name (${role}). This is an error in the operation.`);
     return input;
   }
 }

@@ -5,11 +5,28 @@
  * outlive a synchronous call. Running is a first-in first-out queue: all allocation, upload and read-back happen there,
  * between programs, so nobody touches tensor memory while kernels run.
  */
-import type { Backend, DataType, HostArray, KernelName, LoadedPlan, MemoryUse, ShapeOf, TensorsOf } from "../backend/backend.js";
+import type {
+  Backend,
+  DataType,
+  HostArray,
+  KernelName,
+  LoadedPlan,
+  MemoryUse,
+  ShapeOf,
+  TensorsOf,
+} from "../backend/backend.js";
 import { reachableNodes, type TapeNode } from "./autograd.js";
 import { BackendError, UsageError } from "./errors.js";
 import { buildPlan, type BuiltPlan } from "./plan.js";
-import { callLabel, checkVersions, isWritten, type Phase, Program, type RecordedCall } from "./program.js";
+import {
+  callLabel,
+  checkVersions,
+  isWritten,
+  type PendingRead,
+  type Phase,
+  Program,
+  type RecordedCall,
+} from "./program.js";
 import { type Shape, sizeOf } from "./shape.js";
 import { Storage } from "./storage.js";
 import { Parameter, Tensor } from "./tensor.js";
@@ -151,24 +168,35 @@ export class Engine {
     this.scopeProgram?.undo.push(undo);
   }
 
-  /** The program that a call on these tensors belongs to; programs that make its inputs are adopted. */
+  /** The program that a call on these tensors belongs to; those that make its inputs run before it. */
   private programFor(tensors: Readonly<Record<string, Tensor | null>>, kernel: KernelName, label: string): Program {
+    const kept: Program[] = [];
     let program = this.scopeProgram;
+    let updates = false;
     for (const [role, tensor] of Object.entries(tensors)) {
       if (tensor === null) continue;
       const { storage } = tensor;
-      if (storage.state === "spent" && storage.hostCopy === null && !isWritten(kernel, role)) {
+      const written = isWritten(kernel, role);
+      updates ||= written && storage.lifetime === "kept";
+      if (storage.state === "spent" && storage.hostCopy === null && !written) {
         throw new UsageError(
           `${label}: the value of ${storage.label} is gone (${role} [${tensor.shape.join(",")}]). ` +
             "Call keep() on it before its program runs, or await it there.",
         );
       }
-      const other = storage.program?.root() ?? null;
-      if (other === null || !other.open || other === program) continue;
-      if (program === null) program = other;
+      const other = storage.program?.root();
+      if (!other?.open || other === program) continue;
+      // A value of a program that others need may have to outlive it.
+      if (other.frozen && storage.lifetime === "program") this.retain(storage);
+      if (storage.lifetime === "kept") kept.push(other);
+      else if (program === null) program = other;
       else program.adopt(other);
     }
-    return program ?? new Program();
+    // An update belongs to the program that computed the gradient; other calls on parameters alone begin their own.
+    if (program === null && updates) program = kept.find((other) => !other.frozen) ?? null;
+    program ??= new Program();
+    for (const other of kept) if (other.root() !== program) program.need(other.root());
+    return program;
   }
 
   private makeLive(storage: Storage, program: Program, label: string): void {
@@ -256,8 +284,8 @@ export class Engine {
     if (this.scopeProgram) throw new UsageError("steps: a scope is open. Call steps() outside of scope().");
     const { program } = this.recordScope(fn);
     const sealed = this.seal(program);
-    const { calls } = sealed;
-    const endTurn = await this.takeTurn();
+    const { calls, reads } = sealed;
+    const endTurn = await this.takeTurn().catch((error) => failReads(reads, error));
     try {
       const { built, loaded } = await this.load(sealed, { reuse: false });
       let next = 0;
@@ -278,9 +306,13 @@ export class Engine {
         }
       } finally {
         ended = true;
-        if (this.lost === null) await this.guard(loaded.run(next, calls.length));
-        this.afterRun(program);
+        if (this.lost === null) {
+          await this.guard(loaded.run(next, calls.length));
+          await this.afterRun(sealed, built);
+        }
       }
+    } catch (error) {
+      failReads(reads, error);
     } finally {
       endTurn();
     }
@@ -304,13 +336,16 @@ export class Engine {
     const program = storage.program?.root();
     if (program?.open) {
       if (program === this.scopeProgram) {
-        throw new UsageError(`data: the scope is still recording (${storage.label}). Return the tensor from the scope and await it there.`);
+        throw new UsageError(
+          `data: the scope is still recording (${storage.label}). Return the tensor from the scope and await it there.`,
+        );
       }
       return this.readAfter(program, tensor, begin, end);
     }
     return this.enqueue(() => {
       const { buffer } = storage.memory;
-      if (buffer === null) throw new BackendError(`data: the program that computes ${storage.label} failed. See its error.`);
+      if (buffer === null)
+        throw new BackendError(`data: the program that computes ${storage.label} failed. See its error.`);
       return this.backend.read({ buffer, length: storage.length, dtype: storage.dtype }, begin, end - begin);
     });
   }
@@ -352,12 +387,21 @@ export class Engine {
     const parts = program.parts();
     const calls = parts.flatMap((part) => part.calls);
     const uploads = parts.flatMap((part) => part.uploads);
-    const versions = checkVersions(calls, uploads.map((upload) => upload.storage));
+    const reads = parts.flatMap((part) => part.reads);
+    let versions: Map<Storage, number>;
+    try {
+      versions = checkVersions(parts);
+    } catch (error) {
+      failReads(reads, error);
+    }
     const released = parts.flatMap((part) => part.releases);
     const touched = new Set([...uploads.map((upload) => upload.storage), ...storagesOf(calls), ...released]);
-    const before = [...touched].map((storage) => {
-      const { state, queuedVersion } = storage;
-      return { storage, values: { state, queuedVersion, program: storage.program } };
+    // What other programs in the queue have settled is theirs to restore.
+    const before = [...touched].flatMap((storage) => {
+      const { state, queuedVersion, program: writer } = storage;
+      return writer || released.includes(storage)
+        ? [{ storage, values: { state, queuedVersion, program: writer } }]
+        : [];
     });
     for (const [storage, version] of versions) storage.queuedVersion = version;
     // Uploaded values are in host memory anyway: such a tensor can be used again in another program.
@@ -366,11 +410,14 @@ export class Engine {
       storage.program = null;
       if (storage.lifetime === "program" || released.includes(storage)) storage.state = "spent";
     }
+    const closedBefore = program.closedBefore();
     for (const part of parts) part.open = false;
     const sealedAt = this.recordCount;
     return {
-      program,
+      parts,
       calls,
+      reads,
+      closedBefore,
       isUsed: () => [...versions.keys()].some((storage) => storage.lastUse > sealedAt),
       reopen() {
         for (const { storage, values } of before) Object.assign(storage, values);
@@ -387,13 +434,19 @@ export class Engine {
    * Gives a program its memory. If there is not enough, it is as if the program had not been recorded (those that it
    * adopted were, and run later): the next, smaller one finds parameters, optimiser and counters as they were.
    */
-  private async load(sealed: SealedProgram, { reuse }: { reuse: boolean }): Promise<{ built: BuiltPlan; loaded: LoadedPlan }> {
-    const { program, calls } = sealed;
+  private async load(
+    sealed: SealedProgram,
+    { reuse }: { reuse: boolean },
+  ): Promise<{ built: BuiltPlan; loaded: LoadedPlan }> {
+    const { parts, calls } = sealed;
     let built: BuiltPlan | null = null;
     try {
-      built = buildPlan(this.backend, program, calls, { reuse });
+      if (!sealed.closedBefore.every((program) => program.ran)) {
+        throw new BackendError("engine: a program that this one builds on could not run. See its error.");
+      }
+      built = buildPlan(this.backend, parts, calls, { reuse });
       const loaded = await this.backend.load(built.plan);
-      for (const part of program.parts()) part.undo.length = 0;
+      for (const part of parts) part.settle();
       return { built, loaded };
     } catch (error) {
       built?.giveBack();
@@ -410,26 +463,24 @@ export class Engine {
   }
 
   private async flush(program: Program): Promise<void> {
-    const reads = program.parts().flatMap((part) => part.reads);
+    const sealed = this.seal(program);
     try {
-      const sealed = this.seal(program);
       await this.enqueue(async () => {
         const { built, loaded } = await this.load(sealed, { reuse: true });
-        const { calls } = sealed;
-        await this.guard(loaded.run(0, calls.length));
-        for (const { storage, begin, length, deliver } of reads) {
-          deliver(await this.backend.read(built.placeOf(storage), begin, length));
-        }
-        this.afterRun(program);
+        await this.guard(loaded.run(0, sealed.calls.length));
+        await this.afterRun(sealed, built);
       });
     } catch (error) {
-      for (const { fail } of reads) fail(error);
-      throw error;
+      failReads(sealed.reads, error);
     }
   }
 
-  private afterRun(program: Program): void {
-    for (const part of program.parts()) for (const storage of part.releases) this.releaseMemory(storage.memory);
+  /** Delivers what was awaited and releases what nobody can ask for any more. */
+  private async afterRun({ parts, reads }: SealedProgram, built: BuiltPlan): Promise<void> {
+    for (const { storage, begin, length, deliver } of reads) {
+      deliver(await this.backend.read(built.placeOf(storage), begin, length));
+    }
+    for (const part of parts) for (const storage of part.releases) this.releaseMemory(storage.memory);
   }
 
   /** Waits until all that was queued before has run; then it is the caller's turn until the returned function is called. */
@@ -530,9 +581,14 @@ export class Engine {
 
 /** A program that waits for its turn. */
 interface SealedProgram {
-  readonly program: Program;
+  /** The program and those that run before it, in running order. */
+  readonly parts: readonly Program[];
   /** In running order. */
   readonly calls: readonly RecordedCall[];
+  /** Values that somebody awaits. */
+  readonly reads: readonly PendingRead[];
+  /** Other programs that it builds on; their turn is before. */
+  readonly closedBefore: readonly Program[];
   /** Was anything recorded since on values that the program writes and that survive it? */
   isUsed(): boolean;
   /** Undoes sealing and recording; the programs that it adopted are open again. */
@@ -547,10 +603,18 @@ export interface Step extends RecordedCall {
   read(tensor: Tensor): Promise<Float32Array>;
 }
 
+/** Tells all who await a value of a program that it failed. */
+function failReads(reads: readonly PendingRead[], error: unknown): never {
+  for (const { fail } of reads) fail(error);
+  throw error;
+}
+
 function refusePromise(name: string, result: unknown): void {
   if (result instanceof Promise) {
     result.catch(() => {});
-    throw new UsageError(`${name}: the function is asynchronous. Record synchronously; await the results outside of ${name}().`);
+    throw new UsageError(
+      `${name}: the function is asynchronous. Record synchronously; await the results outside of ${name}().`,
+    );
   }
 }
 

@@ -18,13 +18,12 @@ export interface BuiltPlan {
 /** With `reuse` off every value keeps its own memory to the end: the step-through reads them at any time. */
 export function buildPlan(
   backend: Backend,
-  program: Program,
+  parts: readonly Program[],
   calls: readonly RecordedCall[],
   { reuse }: { reuse: boolean },
 ): BuiltPlan {
   const lifespans: Lifespan[] = [];
   const spanOf = new Map<Storage, number>();
-  const parts = program.parts();
 
   const touch = (storage: Storage, call: number): void => {
     if (storage.lifetime === "kept") return;
@@ -49,7 +48,7 @@ export function buildPlan(
   });
   const { slotOf, slotBytes } = planSlots(lifespans, reuse);
 
-  const { giveBack } = allocateKept(backend, program, calls);
+  const { giveBack } = allocateKept(backend, parts, calls);
   const placeOf = (storage: Storage): Place => {
     const { length, dtype } = storage;
     const index = spanOf.get(storage);
@@ -65,9 +64,7 @@ export function buildPlan(
     giveBack,
     plan: {
       slotBytes,
-      uploads: parts.flatMap((part) =>
-        part.uploads.map(({ storage, data }) => ({ place: placeOf(storage), data })),
-      ),
+      uploads: parts.flatMap((part) => part.uploads.map(({ storage, data }) => ({ place: placeOf(storage), data }))),
       calls: calls.map((call, i) => {
         const scratch = scratchOf[i];
         return {
@@ -83,7 +80,7 @@ export function buildPlan(
 /** Gives kept storages that are written for the first time their buffers; none of them if memory runs out. */
 function allocateKept(
   backend: Backend,
-  program: Program,
+  parts: readonly Program[],
   calls: readonly RecordedCall[],
 ): { giveBack(): void } {
   const made: Storage[] = [];
@@ -99,7 +96,7 @@ function allocateKept(
     made.push(storage);
   };
   try {
-    for (const part of program.parts()) for (const { storage } of part.uploads) allocate(storage);
+    for (const part of parts) for (const { storage } of part.uploads) allocate(storage);
     for (const call of calls) {
       for (const [role, tensor] of Object.entries(call.tensors)) {
         if (tensor && isWritten(call.kernel, role)) allocate(tensor.storage);

@@ -3,7 +3,9 @@
  * uploads, values that somebody awaits, and how to undo it.
  *
  * Outside a scope, a call joins the open program that makes its inputs, so independent computations stay apart even
- * across an `await`; a scope has a program of its own. A program that another needs is adopted: it runs first.
+ * across an `await`; a scope has a program of its own. Two programs whose values meet in one call become one: the second is
+ * adopted by the first. Kept values (parameters) may be read by many programs: the one that writes them is needed by each,
+ * takes no more calls, and runs with the first of them that runs.
  * Next layers: memory-plan.ts decides memory, engine.ts runs.
  */
 import { type HostArray, KERNEL_WRITES, type KernelName, type ShapeOf } from "../backend/backend.js";
@@ -53,11 +55,15 @@ export class Program {
   readonly reads: PendingRead[] = [];
   /** Storages whose value nobody can ask for once the program has run. */
   readonly releases: Storage[] = [];
-  /** Programs that run before this one's own calls. */
-  readonly adopted: Program[] = [];
+  /** Programs that run before this one's own calls: adopted, or needed by this one and maybe others. */
+  private readonly earlier: Program[] = [];
   /** Steps back, newest last: a throw in mid-recording leaves no trace. */
   readonly undo: (() => void)[] = [];
   open = true;
+  /** Another program needs it: its calls are settled. */
+  frozen = false;
+  /** It had its turn and memory for it. */
+  ran = false;
   private adopter: Program | null = null;
 
   /** The program that will run these calls. */
@@ -67,25 +73,63 @@ export class Program {
     return root;
   }
 
-  /** Makes `other`'s calls run right before this program's own. */
+  /** Makes `other`'s calls run right before this program's own, and its values part of this program. */
   adopt(other: Program): void {
     other.adopter = this;
-    this.adopted.push(other);
+    this.runAfter(other);
     this.undo.push(() => {
       other.adopter = null;
-      this.adopted.splice(this.adopted.indexOf(other), 1);
     });
   }
 
-  /** Itself and all adopted programs, in the order in which they run. A loop that awaits nothing nests them deeply. */
+  /** Makes `other` run before this program, unless it runs with another that needs it before. */
+  need(other: Program): void {
+    if (this.earlier.includes(other)) return;
+    const { frozen } = other;
+    other.frozen = true;
+    this.runAfter(other);
+    this.undo.push(() => {
+      other.frozen = frozen;
+    });
+  }
+
+  private runAfter(other: Program): void {
+    this.earlier.push(other);
+    this.undo.push(() => {
+      this.earlier.pop();
+    });
+  }
+
+  /**
+   * Itself and all open programs that run before it, in running order. No recursion: a loop that awaits nothing makes a
+   * chain of thousands.
+   */
   parts(): Program[] {
-    const backwards: Program[] = [];
+    const entered = new Set<Program>();
+    const finished = new Set<Program>();
     const stack: Program[] = [this];
-    for (let program = stack.pop(); program !== undefined; program = stack.pop()) {
-      backwards.push(program);
-      stack.push(...program.adopted);
+    for (let program = stack.at(-1); program !== undefined; program = stack.at(-1)) {
+      if (entered.has(program)) {
+        finished.add(program);
+        stack.pop();
+        continue;
+      }
+      entered.add(program);
+      for (const other of program.earlier.toReversed()) if (other.open && !entered.has(other)) stack.push(other);
     }
-    return backwards.reverse();
+    return [...finished];
+  }
+
+  /** Programs that must have run before this one's turn, and were closed before it. */
+  closedBefore(): Program[] {
+    return this.parts().flatMap((part) => part.earlier.filter((program) => !program.open));
+  }
+
+  /** It runs now: there is no way back. */
+  settle(): void {
+    this.ran = true;
+    this.undo.length = 0;
+    this.earlier.length = 0;
   }
 
   /** A point to truncate to. */
@@ -114,26 +158,31 @@ export class Program {
 }
 
 /**
- * Refuses a program in which a kept value changed between the recording of a call that reads it and its turn to run.
- * `calls` are in running order; uploads come before all of them. Returns the version of each kept storage after the program.
+ * Refuses a program in which a kept value changed between the recording of a call that reads it and its turn to run; what
+ * builds on that call is undone, or no later program could use the parameters that it was to update. `parts` are in running
+ * order; uploads come before all calls. Returns the version of each kept storage after the program.
  */
-export function checkVersions(calls: readonly RecordedCall[], uploaded: readonly Storage[]): Map<Storage, number> {
+export function checkVersions(parts: readonly Program[]): Map<Storage, number> {
   const current = new Map<Storage, number>();
-  for (const storage of uploaded) if (storage.lifetime === "kept") current.set(storage, storage.queuedVersion + 1);
-  for (const call of calls) {
-    for (const [storage, recorded] of call.versions) {
-      const version = current.get(storage) ?? storage.queuedVersion;
-      if (version !== recorded) {
+  const versionOf = (storage: Storage): number => current.get(storage) ?? storage.queuedVersion;
+  for (const { uploads } of parts) {
+    for (const { storage } of uploads) if (storage.lifetime === "kept") current.set(storage, storage.queuedVersion + 1);
+  }
+  for (const part of parts) {
+    for (const call of part.calls) {
+      for (const [storage, recorded] of call.versions) {
+        const version = versionOf(storage);
+        if (version === recorded) continue;
+        for (const other of parts.toReversed()) if (other.parts().includes(part)) other.truncate(0);
         throw new UsageError(
           `${callLabel(call)}: a value changed after this was recorded (${storage.label} version ${recorded}, now ${version}). ` +
             "Await the result before you change its inputs, or record both in one scope.",
         );
       }
-    }
-    for (const [role, tensor] of Object.entries(call.tensors)) {
-      if (tensor === null || tensor.storage.lifetime !== "kept" || !isWritten(call.kernel, role)) continue;
-      const { storage } = tensor;
-      current.set(storage, (current.get(storage) ?? storage.queuedVersion) + 1);
+      for (const [role, tensor] of Object.entries(call.tensors)) {
+        if (tensor === null || tensor.storage.lifetime !== "kept" || !isWritten(call.kernel, role)) continue;
+        current.set(tensor.storage, versionOf(tensor.storage) + 1);
+      }
     }
   }
   return current;

@@ -44,7 +44,9 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 /** [batch, ...] -> [batch, all the rest]: CHW order, as PyTorch flattens. */
 export function flatten(x: Tensor): Tensor {
   if (x.shape.length === 0) {
-    throw new ShapeError(`flatten: x must have at least 1 dimension, [batch, ...] (x ${formatShape(x.shape)}). Reshape it.`);
+    throw new ShapeError(
+      `flatten: x must have at least 1 dimension, [batch, ...] (x ${formatShape(x.shape)}). Reshape it.`,
+    );
   }
   return reshape(x, [x.shape[0], x.size / x.shape[0]]);
 }

@@ -334,7 +334,7 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   copy: elementwise("copy", ({ length, xBegin, yBegin }, { x, y }) => ({ length, a: x, y, aBegin: xBegin, yBegin })),
 
   sum: {
-    scratchBytes: ({ length }) => Math.ceil(length / GRAIN_FLOATS) * 4,
+    scratchBytes: ({ length }) => Math.ceil(length / GRAIN_FLOATS) * 8,
     launches({ length }, { x, y }, callScratch) {
       const values = { a: x, y, callScratch, length };
       return [

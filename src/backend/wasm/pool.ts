@@ -24,7 +24,12 @@ export class SingleExecutor implements Executor {
   async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
     const { module, memory, kernelNames } = this.setup;
     this.kernels ??= instantiate(module, memory, kernelNames);
-    await walkAlone(memory, await this.kernels, { table, begin, end, scratch: scratch[0] });
+    const kernels = await this.kernels;
+    try {
+      await walkAlone(memory, kernels, { table, begin, end, scratch: scratch[0] });
+    } catch (error) {
+      throw stopped("a kernel", error);
+    }
   }
 
   async close(): Promise<void> {
@@ -56,10 +61,7 @@ export class PoolExecutor implements Executor {
       Atomics.store(words, ABORT_WORD, 1);
       await Promise.allSettled(walks);
       await this.close();
-      throw new BackendError(
-        `wasm: a worker thread stopped in the middle of a program (${error instanceof Error ? error.message : String(error)}). ` +
-          "Its tensors are lost: create a new engine and load the last saved weights.",
-      );
+      throw stopped("a worker thread", error);
     }
   }
 
@@ -89,4 +91,11 @@ export class PoolExecutor implements Executor {
     );
     return this.pool;
   }
+}
+
+function stopped(what: string, error: unknown): BackendError {
+  return new BackendError(
+    `wasm: ${what} stopped in the middle of a program (${error instanceof Error ? error.message : String(error)}). ` +
+      "Its tensors are lost: create a new engine and load the last saved weights.",
+  );
 }

@@ -3,7 +3,17 @@
  * Next layers down: lowering.ts (kernel calls to launches), program-table.ts (what workers do), assembly/ (kernels).
  */
 import { BackendError, UsageError } from "../../core/errors.js";
-import type { Backend, Buffer, DataType, HostArray, KernelCall, LoadedPlan, MemoryUse, Place, Plan } from "../backend.js";
+import type {
+  Backend,
+  Buffer,
+  DataType,
+  HostArray,
+  KernelCall,
+  LoadedPlan,
+  MemoryUse,
+  Place,
+  Plan,
+} from "../backend.js";
 import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { compileKernels, kernelNamesOf } from "./instantiate.js";
 import { type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
@@ -66,7 +76,9 @@ export class WasmBackend implements Backend {
     const { threads, memoryMaxBytes, arenaBaseBytes, convAlgorithm = "auto" } = options;
     const shared = threads > 1;
     if (shared && typeof SharedArrayBuffer === "undefined") {
-      throw new UsageError(`wasm: there is no shared memory here for several threads (threads ${threads}). Use one thread.`);
+      throw new UsageError(
+        `wasm: there is no shared memory here for several threads (threads ${threads}). Use one thread.`,
+      );
     }
     const module = await compileKernels(shared);
     const memory = createMemory(shared, memoryMaxBytes);

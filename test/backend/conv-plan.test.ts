@@ -1,0 +1,213 @@
+/** The cuts of convolutions and matrix products: whole, small enough, enough of them, and functions of the shape alone. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Conv2dShape, LinearShape } from "#src/backend/backend.js";
+import {
+  type Cut,
+  conv2dAlgorithm,
+  cutConv2dBackwardInput,
+  cutConv2dBackwardWeight,
+  cutConv2dForward,
+  cutLinearColumns,
+  cutLinearRows,
+  cutWinograd,
+  KC,
+} from "#src/backend/wasm/conv-plan.js";
+import { scratchBytes } from "#src/backend/wasm/lowering.js";
+import { Random } from "#src/core/random.js";
+import { vggLayers } from "#src/models/vgg-config.js";
+
+/** Partial sums of a weight gradient, in memory that all workers share. */
+const MAX_PARTIAL_BYTES = 16 << 20;
+/** Packed panels and tile of one grain stay in a second-level cache of 512 KB. */
+const MAX_WORKER_BYTES = 512 << 10;
+/** Fewer leave cores of a 16-core machine without work. */
+const WANTED_GRAINS = 16;
+/** A hundred million products take one core some 5 ms; with less to gain, C's 1x1 layers at 14x14 make do with 12 grains. */
+const ENOUGH_WORK = 100e6;
+/** What the smaller layers have. */
+const LEAST_GRAINS = 8;
+/** Ten million products take one core half a millisecond: there grains do not matter. */
+const SMALL_WORK = 10e6;
+
+interface Named {
+  readonly name: string;
+  readonly s: Conv2dShape;
+}
+
+function shapeOf(
+  [batch, inC, inH, inW]: readonly [number, number, number, number],
+  outC: number,
+  [kH, kW]: readonly [number, number],
+  [strideH, strideW]: readonly [number, number],
+  [padH, padW]: readonly [number, number],
+): Named {
+  const outH = Math.floor((inH + 2 * padH - kH) / strideH) + 1;
+  const outW = Math.floor((inW + 2 * padW - kW) / strideW) + 1;
+  const name = `x=[${batch},${inC},${inH},${inW}] w=[${outC},${inC},${kH},${kW}] stride=[${strideH},${strideW}] pad=[${padH},${padW}]`;
+  return { name, s: { batch, inC, inH, inW, outC, outH, outW, kH, kW, strideH, strideW, padH, padW } };
+}
+
+/** The different convolutions of all nets at this size. */
+function vggShapes(inputSize: number, batch: number): Named[] {
+  const shapes = new Map<string, Named>();
+  for (const config of ["A", "C", "E", "shallow"]) {
+    for (const layer of vggLayers(config, { inputSize })) {
+      if (layer.kind !== "conv") continue;
+      const [inC, inH, inW] = layer.inShape;
+      const { kernelSize: k, padding } = layer;
+      const shape = shapeOf([batch, inC, inH, inW], layer.outShape[0], [k, k], [1, 1], [padding, padding]);
+      shapes.set(shape.name, shape);
+    }
+  }
+  return [...shapes.values()];
+}
+
+const VGG = [...vggShapes(224, 1), ...vggShapes(224, 8), ...vggShapes(32, 64)];
+
+const TINY: readonly Named[] = [
+  ...vggShapes(32, 1),
+  shapeOf([1, 1, 1, 1], 1, [1, 1], [1, 1], [0, 0]),
+  shapeOf([1, 1, 1, 97], 3, [1, 1], [1, 1], [0, 0]),
+  shapeOf([97, 1, 1, 1], 257, [1, 1], [1, 1], [0, 0]),
+  shapeOf([3, 257, 2, 2], 1, [3, 3], [1, 1], [1, 1]),
+  shapeOf([1, 2, 40, 40], 2, [17, 19], [3, 2], [4, 0]),
+  shapeOf([2000, 1, 2, 2], 5, [2, 2], [2, 2], [0, 0]),
+];
+
+const RANDOM = Array.from({ length: 300 }, (_, seed) => {
+  const random = new Random(seed, "conv-plan");
+  const upTo = (most: number): number => 1 + random.integer(most);
+  const [kH, kW] = [upTo(7), upTo(7)];
+  return shapeOf(
+    [upTo(20), upTo(600), 7 + upTo(60), 7 + upTo(60)],
+    upTo(600),
+    [kH, kW],
+    [upTo(4), upTo(4)],
+    [random.integer(4), random.integer(4)],
+  );
+});
+
+const ALL: readonly Named[] = [...VGG, ...TINY, ...RANDOM];
+
+/** Asserts that blocks of `block` cover [0, total) exactly once with none left over. */
+function checkBlocks(what: string, block: number, count: number, total: number, unit: number): void {
+  const text = `${what}: ${count} blocks of ${block}, total ${total}`;
+  assert.ok(Number.isInteger(block) && block >= 1 && Number.isInteger(count) && count >= 1, text);
+  assert.is(block % unit, 0, `${text}: whole units of ${unit}`);
+  assert.ok(block * count >= total && block * (count - 1) < total, text);
+}
+
+/** Floats of packed panels and tile, as lowering.ts counts them. */
+function workerBytes(cut: Cut, rows: number): number {
+  return (KC + rows) * cut.nBlock * 4;
+}
+
+test("forward: every output once, tiles inside the cache", () => {
+  for (const { name, s } of ALL) {
+    const cut = cutConv2dForward(s);
+    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, 4);
+    checkBlocks(`${name} columns`, cut.nBlock, cut.nBlocks, s.batch * s.outH * s.outW, 8);
+    assert.ok(workerBytes(cut, cut.mBlock) <= MAX_WORKER_BYTES, name);
+  }
+});
+
+test("backward, input: every channel of every image once, tiles inside the cache", () => {
+  for (const { name, s } of ALL) {
+    const cut = cutConv2dBackwardInput(s);
+    const plane = s.outH * s.outW;
+    checkBlocks(`${name} channels`, cut.mBlock, cut.mBlocks, s.inC, 1);
+    checkBlocks(`${name} images`, cut.chunk, cut.chunks, s.batch, 1);
+    // A grain walks over its pixels nBlock at a time.
+    assert.ok(cut.nBlock % 8 === 0 && cut.nBlock <= 96 && cut.nBlock < cut.chunk * plane + 8, name);
+    assert.is(cut.nBlocks, 1, name);
+    // At least one channel, whatever the number of taps.
+    const taps = s.kH * s.kW;
+    assert.ok(workerBytes(cut, cut.mBlock * taps) <= MAX_WORKER_BYTES || cut.mBlock === 1, name);
+  }
+});
+
+test("backward, weight: every weight and every pixel once, chunks whole K blocks, partial sums at most 16 MB", () => {
+  for (const { name, s } of ALL) {
+    const cut = cutConv2dBackwardWeight(s);
+    const columns = s.inC * s.kH * s.kW;
+    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, 4);
+    checkBlocks(`${name} columns`, cut.nBlock, cut.nBlocks, columns, 8);
+    checkBlocks(`${name} pixels`, cut.chunk, cut.chunks, s.batch * s.outH * s.outW, KC);
+    assert.ok(workerBytes(cut, cut.mBlock) + cut.mBlock * KC * 4 <= MAX_WORKER_BYTES, name);
+    const tensors = { x: null, dy: null, dWeight: null };
+    const scratch = scratchBytes(
+      { kernel: "conv2dBackwardWeight", shape: { ...s, accumulate: false }, tensors },
+      { convAlgorithm: "auto" },
+    );
+    assert.is(scratch, cut.chunks === 1 ? 0 : cut.chunks * s.outC * columns * 4, name);
+    assert.ok(scratch <= MAX_PARTIAL_BYTES, `${name}: ${scratch} bytes`);
+  }
+});
+
+test("winograd: every output channel and every tile once, whole vectors of tiles", () => {
+  for (const { name, s } of ALL) {
+    const cut = cutWinograd(s);
+    const tiles = s.batch * Math.ceil(s.outH / 2) * Math.ceil(s.outW / 2);
+    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, 4);
+    checkBlocks(`${name} tiles`, cut.tBlock, cut.tBlocks, tiles, 8);
+  }
+});
+
+test("algorithm: winograd is forced where it is possible and nowhere else; im2col always is", () => {
+  for (const { name, s } of ALL) {
+    const possible = s.kH === 3 && s.kW === 3 && s.strideH === 1 && s.strideW === 1 && s.padH <= 2 && s.padW <= 2;
+    assert.is(conv2dAlgorithm(s, "winograd"), possible ? "winograd" : "im2col", name);
+    assert.is(conv2dAlgorithm(s, "im2col"), "im2col", name);
+    if (!possible) assert.is(conv2dAlgorithm(s, "auto"), "im2col", name);
+  }
+});
+
+for (const [direction, cutOf, grainsOf] of [
+  ["forward", cutConv2dForward, (cut: Cut) => cut.mBlocks * cut.nBlocks],
+  ["backward, input", cutConv2dBackwardInput, (cut: Cut) => cut.mBlocks * cut.chunks],
+  ["backward, weight", cutConv2dBackwardWeight, (cut: Cut) => cut.mBlocks * cut.nBlocks * cut.chunks],
+] as const) {
+  for (const { name, s } of VGG) {
+    const products = s.batch * s.outC * s.outH * s.outW * s.inC * s.kH * s.kW;
+    // The first layer's input is the picture: nobody asks for its gradient.
+    if (products < SMALL_WORK || (s.inC === 3 && direction === "backward, input")) continue;
+    const least = products < ENOUGH_WORK ? LEAST_GRAINS : WANTED_GRAINS;
+    test(`${direction}: at least ${least} grains for ${name}`, () => {
+      const grains = grainsOf(cutOf(s));
+      assert.ok(grains >= least, `${grains} grains`);
+    });
+  }
+}
+
+const LINEAR: readonly LinearShape[] = [1, 2, 8, 9, 64, 300].flatMap((batch) =>
+  [1, 3, 9, 96, 97, 512, 4096, 25088].flatMap((inFeatures) =>
+    [1, 4, 5, 10, 64, 65, 1000, 4096].map((outFeatures) => ({ batch, inFeatures, outFeatures })),
+  ),
+);
+
+test("linear: every row of the weight and every column of dx once; VGG's layers in at least 16 grains", () => {
+  for (const s of LINEAR) {
+    const name = `x=[${s.batch},${s.inFeatures}] w=[${s.outFeatures},${s.inFeatures}]`;
+    const rows = cutLinearRows(s);
+    checkBlocks(`${name} rows`, rows.block, rows.count, s.outFeatures, 4);
+    const columns = cutLinearColumns(s);
+    checkBlocks(`${name} columns`, columns.block, columns.count, s.inFeatures, 8);
+    if (s.outFeatures >= 1000) assert.ok(rows.count >= WANTED_GRAINS, `${name}: ${rows.count} grains`);
+    if (s.inFeatures >= 512) assert.ok(columns.count >= WANTED_GRAINS, `${name}: ${columns.count} grains`);
+  }
+});
+
+test("all cuts: the same every time, and the shape is left alone", () => {
+  const cuts = [cutConv2dForward, cutConv2dBackwardInput, cutConv2dBackwardWeight, cutWinograd, conv2dAlgorithm];
+  const first = ALL.map(({ s }) => cuts.map((cut) => cut(Object.freeze({ ...s }))));
+  const again = [...ALL].reverse().map(({ s }) => cuts.map((cut) => cut({ ...s })));
+  assert.equal(again.reverse(), first);
+  for (const s of LINEAR) {
+    const frozen = Object.freeze({ ...s });
+    assert.equal(cutLinearRows(frozen), cutLinearRows(s));
+    assert.equal(cutLinearColumns(frozen), cutLinearColumns(s));
+  }
+});
+
+test.run();

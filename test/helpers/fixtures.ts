@@ -1,0 +1,61 @@
+/** Reads test/fixtures/ops.safetensors: what PyTorch computes (test/fixtures/README.md). */
+import { readFile } from "node:fs/promises";
+import { parseSafetensors } from "#src/io/safetensors-format.js";
+import type { TensorData } from "./run-op.js";
+
+/** Options of a case, in PyTorch's words. Which ones there are depends on the operation. */
+export interface FixtureOptions {
+  readonly stride: number | readonly [number, number];
+  readonly padding: number | readonly [number, number];
+  readonly kernelSize: number | readonly [number, number];
+  readonly factor: number;
+  readonly size: number;
+  readonly alpha: number;
+  readonly beta: number;
+  readonly k: number;
+  readonly form: "pytorch" | "caffe";
+  readonly lr: readonly number[];
+  readonly momentum: number;
+  readonly weightDecay: number;
+}
+
+export interface OpFixture {
+  readonly op: string;
+  /** The shapes. */
+  readonly name: string;
+  readonly options: FixtureOptions;
+  /** By short name: x, weight, dy, dWeight, … */
+  readonly tensors: Readonly<Record<string, TensorData>>;
+}
+
+interface CaseEntry {
+  readonly op: string;
+  readonly name: string;
+  readonly options: FixtureOptions;
+  readonly tensors: readonly string[];
+}
+
+const FILE = new URL("../fixtures/ops.safetensors", import.meta.url);
+
+export async function readOpFixtures(): Promise<OpFixture[]> {
+  const bytes = new Uint8Array(await readFile(FILE));
+  const source = parseSafetensors(bytes, "ops.safetensors");
+  const entries: readonly CaseEntry[] = JSON.parse(source.metadata.cases);
+
+  const load = async (name: string): Promise<TensorData> => {
+    const entry = source.tensors.get(name);
+    if (!entry) throw new Error(`ops.safetensors lists no tensor ${name}`);
+    const { dtype, shape, offset, sizeBytes } = entry;
+    if (dtype === "F32") return { shape, data: await source.read(name) };
+    if (dtype !== "I32") throw new Error(`ops.safetensors: ${name} is ${dtype}`);
+    return { shape, data: new Int32Array(bytes.slice(offset, offset + sizeBytes).buffer) };
+  };
+
+  const fixtures: OpFixture[] = [];
+  for (const { op, name, options, tensors } of entries) {
+    const loaded: Record<string, TensorData> = {};
+    for (const short of tensors) loaded[short] = await load(`${op}/${name}/${short}`);
+    fixtures.push({ op, name, options, tensors: loaded });
+  }
+  return fixtures;
+}

@@ -1,0 +1,179 @@
+/** Every operation against PyTorch, forward and backward, on every backend. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { Engine } from "#src/core/engine.js";
+import { BackendError } from "#src/core/errors.js";
+import type { Tensor } from "#src/core/tensor.js";
+import { createEngine } from "#src/engine.js";
+import {
+  add,
+  conv2d,
+  crossEntropy,
+  linear,
+  localResponseNorm,
+  logSoftmax,
+  maxPool2d,
+  mul,
+  relu,
+  scale,
+  sum,
+} from "#src/ops/index.js";
+import { SGD } from "#src/optim/index.js";
+import { maxRelativeError } from "../helpers/compare.js";
+import { BACKENDS } from "../helpers/engines.js";
+import { type FixtureOptions, type OpFixture, readOpFixtures } from "../helpers/fixtures.js";
+import { type Inputs, recordParameter, runOp, type TensorData } from "../helpers/run-op.js";
+
+/**
+ * Relative to the largest value of a tensor. Products over 360 terms come to 8e-7. One sum, of 120 terms, nearly cancels (its
+ * result is a 400th of its terms' magnitudes) and comes to 9.5e-6, which is 2.4e-8 of those magnitudes. The bits are the same
+ * on every machine, so the margin need not be wide.
+ */
+const TOLERANCE = 1e-5;
+
+/** What test/fixtures/README.md promises. */
+const CASES = 149;
+
+interface FixtureOp {
+  forward(inputs: Inputs, options: FixtureOptions): Tensor;
+  /** Where PyTorch's results are called something else than y and d<input>. */
+  readonly names?: Readonly<Record<string, string>>;
+}
+
+const OPS: Readonly<Record<string, FixtureOp>> = {
+  conv2d: { forward: ({ x, weight, bias }, options) => conv2d(x, weight, bias ?? null, options) },
+  maxPool2d: { forward: ({ x }, options) => maxPool2d(x, options) },
+  linear: { forward: ({ x, weight, bias }) => linear(x, weight, bias ?? null) },
+  relu: { forward: ({ x }) => relu(x) },
+  add: { forward: ({ a, b }) => add(a, b) },
+  mul: { forward: ({ a, b }) => mul(a, b) },
+  scale: { forward: ({ x }, { factor }) => scale(x, factor) },
+  sum: { forward: ({ x }) => sum(x) },
+  localResponseNorm: { forward: ({ x }, options) => localResponseNorm(x, options) },
+  logSoftmax: { forward: ({ x }) => logSoftmax(x) },
+  crossEntropy: { forward: ({ x, labels }) => crossEntropy(x, labels), names: { y: "loss", dx: "dLogits" } },
+};
+
+/** Inputs of any operation; all else in a fixture are results. */
+const INPUTS = ["x", "weight", "bias", "a", "b", "labels"];
+
+type Results = Record<string, Float64Array>;
+
+/** All that the engine computes of a case, under the fixture's names. */
+async function compute(engine: Engine, fixture: OpFixture): Promise<Results> {
+  if (fixture.op === "sgd") return computeSgd(engine, fixture);
+  const { forward, names = {} } = OPS[fixture.op];
+  const inputs: Record<string, TensorData> = {};
+  for (const role of INPUTS) if (fixture.tensors[role]) inputs[role] = fixture.tensors[role];
+  const { y, gradients } = await runOp(engine, {
+    inputs,
+    forward: (tensors) => forward(tensors, fixture.options),
+    dy: fixture.tensors.dy ?? null,
+  });
+  const results: Results = { [names.y ?? "y"]: y };
+  for (const [role, values] of Object.entries(gradients)) {
+    const name = role.length === 1 ? `d${role}` : `d${role[0].toUpperCase()}${role.slice(1)}`;
+    results[names[name] ?? name] = values;
+  }
+  return results;
+}
+
+/** Three steps; the loss is the sum of param · grad<n>, so that the gradient is grad<n>. */
+async function computeSgd(engine: Engine, { options, tensors }: OpFixture): Promise<Results> {
+  const { lr, momentum, weightDecay, form } = options;
+  const param = await engine.scope(() => recordParameter(engine, "param", tensors.param0));
+  const sgd = new SGD([param], { lr: lr[0], momentum, weightDecay, form });
+  const results: Results = {};
+  for (const [i, rate] of lr.entries()) {
+    const grad = tensors[`grad${i + 1}`];
+    sgd.lr = rate;
+    await engine.scope(() => {
+      sgd.zeroGrad();
+      sum(mul(param, engine.tensor(grad.data, grad.shape))).backward();
+      sgd.step();
+    });
+    results[`param${i + 1}`] = await param.values();
+    // Without momentum neither PyTorch nor this library keeps a velocity.
+    if (momentum > 0) results[`velocity${i + 1}`] = await sgd.velocityOf(param).values();
+  }
+  return results;
+}
+
+/** What a case must compute: everything in the fixture that is neither an input nor an upstream gradient. */
+function expectedNames({ op, options, tensors }: OpFixture): string[] {
+  const given = (name: string): boolean =>
+    op === "sgd"
+      ? name === "param0" || name.startsWith("grad") || (options.momentum === 0 && name.startsWith("velocity"))
+      : name === "dy" || INPUTS.includes(name);
+  return Object.keys(tensors).filter((name) => !given(name));
+}
+
+const fixtures = await readOpFixtures();
+const worst = new Map<string, number[]>(fixtures.map(({ op }) => [op, BACKENDS.map(() => 0)]));
+
+for (const [backend, { name, options }] of BACKENDS.entries()) {
+  const test = suite(`fixtures, ${name}`);
+  let engine: Engine;
+  let ran = 0;
+
+  test.before(async () => {
+    engine = await createEngine(options);
+  });
+
+  test.after(async () => {
+    await engine.close();
+    if (backend === BACKENDS.length - 1) printWorst();
+  });
+
+  for (const fixture of fixtures) {
+    test(`${name}: ${fixture.op} ${fixture.name}`, async () => {
+      const results = await compute(engine, fixture);
+      assert.equal(Object.keys(results).sort(), expectedNames(fixture).sort());
+      for (const [tensor, values] of Object.entries(results)) {
+        const error = maxRelativeError(values, fixture.tensors[tensor].data);
+        assert.ok(error <= TOLERANCE, `${tensor}: relative error ${error.toExponential(2)}`);
+        const row = worst.get(fixture.op);
+        if (row) row[backend] = Math.max(row[backend], error);
+      }
+      ran++;
+    });
+  }
+
+  test(`${name}: ${CASES} cases ran`, () => {
+    assert.is(ran, CASES);
+  });
+
+  test.run();
+}
+
+const arena = suite("fixtures, arena");
+
+arena("arenaBaseBytes takes effect: 64 KiB below 4 GiB, 128 KiB do not fit", async () => {
+  const engine = await createEngine({ threads: 1, arenaBaseBytes: 2 ** 32 - 2 ** 16 });
+  const x = engine.tensor(new Float32Array(2 ** 15), [2 ** 15]);
+  let thrown: unknown = null;
+  await relu(x)
+    .data()
+    .catch((error: unknown) => {
+      thrown = error;
+    });
+  assert.instance(thrown, BackendError);
+  assert.match(String(thrown), /^BackendError: wasm: memory is full /);
+  await engine.close();
+});
+
+arena.run();
+
+/** Worst relative error of each operation and backend. */
+function printWorst(): void {
+  const line = (op: string, cells: readonly string[]): string =>
+    `  ${op.padEnd(18)}${cells.map((cell) => cell.padStart(13)).join("")}`;
+  const heads = BACKENDS.map(({ short }) => short);
+  const rows = [...worst].map(([op, errors]) =>
+    line(
+      op,
+      errors.map((error) => error.toExponential(1)),
+    ),
+  );
+  console.log(["", line("relative errors", heads), ...rows].join("\n"));
+}
