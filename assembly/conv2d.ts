@@ -23,7 +23,7 @@ export function conv2dForward(args: usize, scratch: usize, grainBegin: i32, grai
   const plane = s.outH * s.outW;
   const pixels = s.batch * plane;
   const rows = s.inC * s.kH * s.kW;
-  const rowBytes = <usize>s.nBlock << 2;
+  const rowBytes = (<usize>s.nBlock) << 2;
   const packed = scratch;
   const tile = packed + <usize>KC * rowBytes;
   const table = tile + <usize>s.mBlock * rowBytes;
@@ -38,7 +38,7 @@ export function conv2dForward(args: usize, scratch: usize, grainBegin: i32, grai
       const k = min(KC, rows - r0);
       im2colPackColumns(packed, table, s, s.x, r0, k, n);
       const a = s.weight + ((<usize>m0 * rows + r0) << 2);
-      gemmBlock(a, <usize>rows << 2, packed, tile, rowBytes, m, panels, k, r0 > 0);
+      gemmBlock(a, (<usize>rows) << 2, packed, tile, rowBytes, m, panels, k, r0 > 0);
     }
     storeOutput(s, tile, rowBytes, m0, m, p0, n);
   }
@@ -49,7 +49,7 @@ function storeOutput(s: Conv2dArgs, tile: usize, rowBytes: usize, m0: i32, m: i3
   const plane = s.outH * s.outW;
   for (let row = 0; row < m; row++) {
     const channel = m0 + row;
-    const bias: f32 = s.bias ? load<f32>(s.bias + (<usize>channel << 2)) : 0;
+    const bias: f32 = s.bias ? load<f32>(s.bias + ((<usize>channel) << 2)) : 0;
     let from = tile + <usize>row * rowBytes;
     let image = p0 / plane;
     let offset = p0 % plane;
@@ -58,7 +58,7 @@ function storeOutput(s: Conv2dArgs, tile: usize, rowBytes: usize, m0: i32, m: i3
       const count = min(rest, plane - offset);
       const to = s.y + (((<usize>image * s.outC + channel) * plane + offset) << 2);
       addBias(to, from, bias, count);
-      from += <usize>count << 2;
+      from += (<usize>count) << 2;
       rest -= count;
       offset = 0;
       image++;
@@ -90,11 +90,11 @@ export function conv2dTransposeWeight(args: usize, scratch: usize, grainBegin: i
   const rows = s.inC * s.kH * s.kW;
   const rowEnd = min(rows, grainEnd * 64);
   for (let r = grainBegin * 64; r < rowEnd; r++) {
-    let from = s.weight + (<usize>r << 2);
+    let from = s.weight + ((<usize>r) << 2);
     let to = s.callScratch + ((<usize>r * s.outC) << 2);
     for (let o = 0; o < s.outC; o++) {
       store<f32>(to, load<f32>(from));
-      from += <usize>rows << 2;
+      from += (<usize>rows) << 2;
       to += 4;
     }
   }
@@ -111,7 +111,7 @@ export function conv2dBackwardInput(args: usize, scratch: usize, grainBegin: i32
   const taps = s.kH * s.kW;
   const outPlane = s.outH * s.outW;
   const inPlane = s.inH * s.inW;
-  const rowBytes = <usize>s.nBlock << 2;
+  const rowBytes = (<usize>s.nBlock) << 2;
   const packed = scratch;
   const tile = packed + <usize>KC * rowBytes;
   const table = tile + <usize>s.mBlock * taps * rowBytes;
@@ -133,7 +133,7 @@ export function conv2dBackwardInput(args: usize, scratch: usize, grainBegin: i32
         const k = min(KC, s.outC - o0);
         packChannels(packed, s, s.dy, o0, k, p0, n);
         const a = s.callScratch + ((<usize>c0 * taps * s.outC + o0) << 2);
-        gemmBlock(a, <usize>s.outC << 2, packed, tile, rowBytes, channels * taps, panels, k, o0 > 0);
+        gemmBlock(a, (<usize>s.outC) << 2, packed, tile, rowBytes, channels * taps, panels, k, o0 > 0);
       }
       col2imAdd(s.dx + ((<usize>c0 * inPlane) << 2), table, s, tile, rowBytes, channels, n);
     }
@@ -157,7 +157,7 @@ function packChannels(packed: usize, s: Conv2dArgs, dy: usize, o0: i32, k: i32, 
         let address = from;
         let pixel = offset;
         for (let lane = 0; lane < NR; lane++) {
-          store<f32>(packed + (<usize>lane << 2), lane < columns ? load<f32>(address) : <f32>0);
+          store<f32>(packed + ((<usize>lane) << 2), lane < columns ? load<f32>(address) : <f32>0);
           address += 4;
           if (++pixel == plane) {
             pixel = 0;
@@ -166,7 +166,7 @@ function packChannels(packed: usize, s: Conv2dArgs, dy: usize, o0: i32, k: i32, 
         }
       }
       packed += PANEL_ROW_BYTES;
-      from += <usize>plane << 2;
+      from += (<usize>plane) << 2;
     }
   }
 }
@@ -181,7 +181,7 @@ export function conv2dBackwardWeight(args: usize, scratch: usize, grainBegin: i3
   const s = changetype<Conv2dArgs>(args);
   const rows = s.inC * s.kH * s.kW;
   const pixels = s.batch * s.outH * s.outW;
-  const rowBytes = <usize>s.nBlock << 2;
+  const rowBytes = (<usize>s.nBlock) << 2;
   const packed = scratch;
   const tile = packed + <usize>KC * rowBytes;
   const dyRows = tile + <usize>s.mBlock * rowBytes;
@@ -202,7 +202,7 @@ export function conv2dBackwardWeight(args: usize, scratch: usize, grainBegin: i3
       gemmBlock(dyRows, KC << 2, packed, tile, rowBytes, m, (n + NR - 1) / NR, k, p0 > pixelBegin);
     }
     const whole = s.chunks == 1;
-    const target = whole ? s.dWeight : s.callScratch + (((<usize>chunk * s.outC) * rows) << 2);
+    const target = whole ? s.dWeight : s.callScratch + ((<usize>chunk * s.outC * rows) << 2);
     for (let row = 0; row < m; row++) {
       const to = target + ((<usize>(m0 + row) * rows + r0) << 2);
       storeRow(to, tile + <usize>row * rowBytes, n, whole && s.accumulate != 0);
@@ -222,12 +222,12 @@ function copyRows(to: usize, s: Conv2dArgs, m0: i32, m: i32, p0: i32, k: i32): v
       const count = min(rest, plane - offset);
       const from = s.dy + (((<usize>image * s.outC + m0 + row) * plane + offset) << 2);
       copyFloats(address, from, count);
-      address += <usize>count << 2;
+      address += (<usize>count) << 2;
       rest -= count;
       offset = 0;
       image++;
     }
-    to += <usize>KC << 2;
+    to += (<usize>KC) << 2;
   }
 }
 
@@ -271,7 +271,7 @@ export function conv2dReduceChunks(args: usize, scratch: usize, grainBegin: i32,
   const size = s.outC * rows;
   const begin = grainBegin * 4 * rows;
   const count = min(size, grainEnd * 4 * rows) - begin;
-  const to = s.dWeight + (<usize>begin << 2);
+  const to = s.dWeight + ((<usize>begin) << 2);
   for (let chunk = 0; chunk < s.chunks; chunk++) {
     const from = s.callScratch + ((<usize>chunk * size + begin) << 2);
     storeRow(to, from, count, chunk > 0 || s.accumulate != 0);
@@ -304,7 +304,7 @@ export function conv2dBackwardBias(args: usize, scratch: usize, grainBegin: i32,
         rest -= count;
       }
     }
-    const to = s.dBias + (<usize>channel << 2);
+    const to = s.dBias + ((<usize>channel) << 2);
     store<f32>(to, s.accumulate ? load<f32>(to) + total : total);
   }
 }

@@ -1,6 +1,6 @@
 // Element by element: a grain is GRAIN_FLOATS neighbours. Outputs may be the same memory as inputs.
 
-/** Elements of one grain; src/backend/wasm/kernels/elementwise.ts counts with the same number. */
+/** Elements of one grain; src/backend/wasm/lowering.ts counts with the same number. */
 export const GRAIN_FLOATS: i32 = 16384;
 
 /** Argument record of the element-wise kernels. */
@@ -24,11 +24,11 @@ export function reluForward(args: usize, scratch: usize, grainBegin: i32, grainE
   const zero = f32x4.splat(0);
   let i = grainBegin * GRAIN_FLOATS;
   for (; i + 4 <= end; i += 4) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     v128.store(s.y + at, f32x4.max(v128.load(s.a + at), zero));
   }
   for (; i < end; i++) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     store<f32>(s.y + at, max<f32>(load<f32>(s.a + at), 0));
   }
 }
@@ -40,11 +40,11 @@ export function reluBackward(args: usize, scratch: usize, grainBegin: i32, grain
   const zero = f32x4.splat(0);
   let i = grainBegin * GRAIN_FLOATS;
   for (; i + 4 <= end; i += 4) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     v128.store(s.y + at, v128.and(v128.load(s.a + at), f32x4.gt(v128.load(s.b + at), zero)));
   }
   for (; i < end; i++) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     store<f32>(s.y + at, load<f32>(s.b + at) > 0 ? load<f32>(s.a + at) : <f32>0);
   }
 }
@@ -55,11 +55,11 @@ export function add(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32)
   const end = min(s.length, grainEnd * GRAIN_FLOATS);
   let i = grainBegin * GRAIN_FLOATS;
   for (; i + 4 <= end; i += 4) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     v128.store(s.y + at, f32x4.add(v128.load(s.a + at), v128.load(s.b + at)));
   }
   for (; i < end; i++) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     store<f32>(s.y + at, load<f32>(s.a + at) + load<f32>(s.b + at));
   }
 }
@@ -70,11 +70,11 @@ export function mul(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32)
   const end = min(s.length, grainEnd * GRAIN_FLOATS);
   let i = grainBegin * GRAIN_FLOATS;
   for (; i + 4 <= end; i += 4) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     v128.store(s.y + at, f32x4.mul(v128.load(s.a + at), v128.load(s.b + at)));
   }
   for (; i < end; i++) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     store<f32>(s.y + at, load<f32>(s.a + at) * load<f32>(s.b + at));
   }
 }
@@ -86,11 +86,11 @@ export function scale(args: usize, scratch: usize, grainBegin: i32, grainEnd: i3
   const factor = f32x4.splat(s.factor);
   let i = grainBegin * GRAIN_FLOATS;
   for (; i + 4 <= end; i += 4) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     v128.store(s.y + at, f32x4.mul(v128.load(s.a + at), factor));
   }
   for (; i < end; i++) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     store<f32>(s.y + at, load<f32>(s.a + at) * s.factor);
   }
 }
@@ -100,14 +100,14 @@ export function copy(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32
   const s = changetype<ElementwiseArgs>(args);
   const begin = grainBegin * GRAIN_FLOATS;
   const count = min(s.length, grainEnd * GRAIN_FLOATS) - begin;
-  memory.copy(s.y + (<usize>(s.yBegin + begin) << 2), s.a + (<usize>(s.aBegin + begin) << 2), <usize>count << 2);
+  memory.copy(s.y + ((<usize>(s.yBegin + begin)) << 2), s.a + ((<usize>(s.aBegin + begin)) << 2), (<usize>count) << 2);
 }
 
 /** y = factor, everywhere. */
 export function fill(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<ElementwiseArgs>(args);
   const end = min(s.length, grainEnd * GRAIN_FLOATS);
-  for (let i = grainBegin * GRAIN_FLOATS; i < end; i++) store<f32>(s.y + (<usize>i << 2), s.factor);
+  for (let i = grainBegin * GRAIN_FLOATS; i < end; i++) store<f32>(s.y + ((<usize>i) << 2), s.factor);
 }
 
 /** y = a[0] · factor, everywhere: the gradient of sum. */
@@ -115,7 +115,7 @@ export function expand(args: usize, scratch: usize, grainBegin: i32, grainEnd: i
   const s = changetype<ElementwiseArgs>(args);
   const end = min(s.length, grainEnd * GRAIN_FLOATS);
   const value = load<f32>(s.a) * s.factor;
-  for (let i = grainBegin * GRAIN_FLOATS; i < end; i++) store<f32>(s.y + (<usize>i << 2), value);
+  for (let i = grainBegin * GRAIN_FLOATS; i < end; i++) store<f32>(s.y + ((<usize>i) << 2), value);
 }
 
 /** callScratch[g] = sum of grain g, in float64: two chains, even and odd elements. */
@@ -126,11 +126,11 @@ export function sumGrains(args: usize, scratch: usize, grainBegin: i32, grainEnd
     let lanes = f64x2.splat(0);
     let i = grain * GRAIN_FLOATS;
     for (; i + 2 <= end; i += 2) {
-      lanes = f64x2.add(lanes, f64x2.promote_low_f32x4(v128.load64_zero(s.a + (<usize>i << 2))));
+      lanes = f64x2.add(lanes, f64x2.promote_low_f32x4(v128.load64_zero(s.a + ((<usize>i) << 2))));
     }
     let total = f64x2.extract_lane(lanes, 0) + f64x2.extract_lane(lanes, 1);
-    if (i < end) total += <f64>load<f32>(s.a + (<usize>i << 2));
-    store<f64>(s.callScratch + (<usize>grain << 3), total);
+    if (i < end) total += <f64>load<f32>(s.a + ((<usize>i) << 2));
+    store<f64>(s.callScratch + ((<usize>grain) << 3), total);
   }
 }
 
@@ -139,6 +139,6 @@ export function sumTotal(args: usize, scratch: usize, grainBegin: i32, grainEnd:
   const s = changetype<ElementwiseArgs>(args);
   const grains = (s.length + GRAIN_FLOATS - 1) / GRAIN_FLOATS;
   let total: f64 = 0;
-  for (let grain = 0; grain < grains; grain++) total += load<f64>(s.callScratch + (<usize>grain << 3));
+  for (let grain = 0; grain < grains; grain++) total += load<f64>(s.callScratch + ((<usize>grain) << 3));
   store<f32>(s.y, <f32>total);
 }

@@ -60,7 +60,7 @@ export function gemmBlock(
 export function packRows(packed: usize, source: usize, rowBytes: usize, k: i32, columns: i32): void {
   let column = 0;
   for (; column + NR <= columns; column += NR) {
-    let from = source + (<usize>column << 2);
+    let from = source + ((<usize>column) << 2);
     for (let row = 0; row < k; row++) {
       v128.store(packed, v128.load(from));
       v128.store(packed, v128.load(from, 16), 16);
@@ -69,11 +69,11 @@ export function packRows(packed: usize, source: usize, rowBytes: usize, k: i32, 
     }
   }
   if (column == columns) return;
-  let from = source + (<usize>column << 2);
+  let from = source + ((<usize>column) << 2);
   const rest = columns - column;
   for (let row = 0; row < k; row++) {
     for (let lane = 0; lane < NR; lane++) {
-      store<f32>(packed + (<usize>lane << 2), lane < rest ? load<f32>(from + (<usize>lane << 2)) : <f32>0);
+      store<f32>(packed + ((<usize>lane) << 2), lane < rest ? load<f32>(from + ((<usize>lane) << 2)) : <f32>0);
     }
     packed += PANEL_ROW_BYTES;
     from += rowBytes;
@@ -93,8 +93,8 @@ export function packTransposed(packed: usize, source: usize, rowBytes: usize, k:
     } else {
       for (let row = 0; row < k; row++) {
         for (let lane = 0; lane < NR; lane++) {
-          const value = lane < rest ? load<f32>(from + <usize>lane * rowBytes + (<usize>row << 2)) : <f32>0;
-          store<f32>(packed + (<usize>lane << 2), value);
+          const value = lane < rest ? load<f32>(from + <usize>lane * rowBytes + ((<usize>row) << 2)) : <f32>0;
+          store<f32>(packed + ((<usize>lane) << 2), value);
         }
         packed += PANEL_ROW_BYTES;
       }
@@ -113,7 +113,7 @@ function packTransposed8(packed: usize, source: usize, rowBytes: usize, k: i32):
   }
   for (; row < k; row++) {
     for (let lane = 0; lane < NR; lane++) {
-      store<f32>(packed + (<usize>lane << 2), load<f32>(source + <usize>lane * rowBytes));
+      store<f32>(packed + ((<usize>lane) << 2), load<f32>(source + <usize>lane * rowBytes));
     }
     packed += PANEL_ROW_BYTES;
     source += 4;

@@ -62,7 +62,7 @@ function fillCorners(tops: usize, lefts: usize, corners: usize, s: Conv2dArgs, p
   let oh = (p0 % plane) / s.outW;
   let ow = (p0 % plane) % s.outW;
   for (let j = 0; j < padded; j++) {
-    const at = <usize>j << 2;
+    const at = (<usize>j) << 2;
     const top = oh * s.strideH - s.padH;
     const left = ow * s.strideW - s.padW;
     store<i32>(tops + at, j < n ? top : s.inH);
@@ -113,7 +113,7 @@ export function im2colPackColumns(packed: usize, table: usize, s: Conv2dArgs, x:
       const index = tap * panels + panel;
       const entry = table + <usize>index * PANEL_ROW_BYTES;
       if (load<u8>(flags + index)) {
-        const from = channel + (<usize>load<i32>(entry) << 2);
+        const from = channel + ((<usize>load<i32>(entry)) << 2);
         v128.store(packed, v128.load(from));
         v128.store(packed, v128.load(from, 16), 16);
       } else {
@@ -139,7 +139,7 @@ export function im2colPackRows(packed: usize, table: usize, s: Conv2dArgs, x: us
   for (let r = 0; r < rows; r += NR) {
     const count = min(NR, rows - r);
     for (let lane = 0; lane < NR; lane += 4) {
-      packRows4(packed + (<usize>lane << 2), table, s, x, r0 + r + lane, count - lane, n, panels, taps);
+      packRows4(packed + ((<usize>lane) << 2), table, s, x, r0 + r + lane, count - lane, n, panels, taps);
     }
     packed += <usize>n * PANEL_ROW_BYTES;
   }
@@ -192,7 +192,7 @@ function packRows4(
     const channel = x + <usize>((r + lane) / taps) * channelBytes;
     for (let p = 0; p < n; p++) {
       const value = lane < count ? fetch1(table, tap * panels, p, channel) : <f32>0;
-      store<f32>(to + <usize>p * PANEL_ROW_BYTES + (<usize>lane << 2), value);
+      store<f32>(to + <usize>p * PANEL_ROW_BYTES + ((<usize>lane) << 2), value);
     }
   }
 }
@@ -200,8 +200,8 @@ function packRows4(
 /** Four consecutive columns p..p+3 (p a multiple of 4) of one im2col row. */
 function fetch4(table: usize, flags: usize, firstPanel: i32, p: i32, channel: usize): v128 {
   const index = firstPanel + (p >> 3);
-  const entry = table + <usize>index * PANEL_ROW_BYTES + (<usize>(p & 4) << 2);
-  if (load<u8>(flags + index)) return v128.load(channel + (<usize>load<i32>(entry) << 2));
+  const entry = table + <usize>index * PANEL_ROW_BYTES + ((<usize>(p & 4)) << 2);
+  if (load<u8>(flags + index)) return v128.load(channel + ((<usize>load<i32>(entry)) << 2));
   let v = f32x4.splat(valueAt(entry, channel));
   v = f32x4.replace_lane(v, 1, valueAt(entry + 4, channel));
   v = f32x4.replace_lane(v, 2, valueAt(entry + 8, channel));
@@ -209,13 +209,13 @@ function fetch4(table: usize, flags: usize, firstPanel: i32, p: i32, channel: us
 }
 
 function fetch1(table: usize, firstPanel: i32, p: i32, channel: usize): f32 {
-  return valueAt(table + <usize>(firstPanel + (p >> 3)) * PANEL_ROW_BYTES + (<usize>(p & 7) << 2), channel);
+  return valueAt(table + <usize>(firstPanel + (p >> 3)) * PANEL_ROW_BYTES + ((<usize>(p & 7)) << 2), channel);
 }
 
 /** The input value behind one table entry: 0 in the padding. */
 function valueAt(entry: usize, channel: usize): f32 {
   const offset = load<i32>(entry);
-  return offset < 0 ? <f32>0 : load<f32>(channel + (<usize>offset << 2));
+  return offset < 0 ? <f32>0 : load<f32>(channel + ((<usize>offset) << 2));
 }
 
 function gather4(to: usize, entry: usize, channel: usize): void {
@@ -249,15 +249,15 @@ export function col2imAdd(
         const entry = table + <usize>index * PANEL_ROW_BYTES;
         const from = tile + <usize>panel * PANEL_ROW_BYTES;
         if (load<u8>(flags + index)) {
-          const to = dx + (<usize>load<i32>(entry) << 2);
+          const to = dx + ((<usize>load<i32>(entry)) << 2);
           v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
           v128.store(to, f32x4.add(v128.load(to, 16), v128.load(from, 16)), 16);
         } else {
           for (let lane = 0; lane < NR; lane++) {
-            const offset = load<i32>(entry + (<usize>lane << 2));
+            const offset = load<i32>(entry + ((<usize>lane) << 2));
             if (offset < 0) continue;
-            const to = dx + (<usize>offset << 2);
-            store<f32>(to, load<f32>(to) + load<f32>(from + (<usize>lane << 2)));
+            const to = dx + ((<usize>offset) << 2);
+            store<f32>(to, load<f32>(to) + load<f32>(from + ((<usize>lane) << 2)));
           }
         }
       }

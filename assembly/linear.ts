@@ -42,7 +42,7 @@ export function linearPackInput(args: usize, scratch: usize, grainBegin: i32, gr
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const k0 = grain * KC;
     const to = s.callScratch + <usize>k0 * panels * PANEL_ROW_BYTES;
-    packTransposed(to, s.x + (<usize>k0 << 2), <usize>s.inFeatures << 2, min(KC, s.inFeatures - k0), s.batch);
+    packTransposed(to, s.x + ((<usize>k0) << 2), (<usize>s.inFeatures) << 2, min(KC, s.inFeatures - k0), s.batch);
   }
 }
 
@@ -51,22 +51,22 @@ export function linearForward(args: usize, scratch: usize, grainBegin: i32, grai
   const s = changetype<LinearArgs>(args);
   const panels = (s.batch + NR - 1) / NR;
   const rowBytes = <usize>panels * PANEL_ROW_BYTES;
-  const weightRowBytes = <usize>s.inFeatures << 2;
+  const weightRowBytes = (<usize>s.inFeatures) << 2;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const m0 = grain * s.block;
     const m = min(s.block, s.outFeatures - m0);
     for (let k0 = 0; k0 < s.inFeatures; k0 += KC) {
-      const a = s.weight + <usize>m0 * weightRowBytes + (<usize>k0 << 2);
+      const a = s.weight + <usize>m0 * weightRowBytes + ((<usize>k0) << 2);
       const b = s.callScratch + <usize>k0 * rowBytes;
       gemmBlock(a, weightRowBytes, b, scratch, rowBytes, m, panels, min(KC, s.inFeatures - k0), k0 > 0);
     }
     for (let row = 0; row < m; row++) {
-      const bias: f32 = s.bias ? load<f32>(s.bias + (<usize>(m0 + row) << 2)) : 0;
+      const bias: f32 = s.bias ? load<f32>(s.bias + ((<usize>(m0 + row)) << 2)) : 0;
       const from = scratch + <usize>row * rowBytes;
-      let to = s.y + (<usize>(m0 + row) << 2);
+      let to = s.y + ((<usize>(m0 + row)) << 2);
       for (let image = 0; image < s.batch; image++) {
-        store<f32>(to, load<f32>(from + (<usize>image << 2)) + bias);
-        to += <usize>s.outFeatures << 2;
+        store<f32>(to, load<f32>(from + ((<usize>image) << 2)) + bias);
+        to += (<usize>s.outFeatures) << 2;
       }
     }
   }
@@ -75,11 +75,11 @@ export function linearForward(args: usize, scratch: usize, grainBegin: i32, grai
 /** Batch 1: y[o] = weight[o] · x + bias[o] for rows [g · block, …): 16 chains a row, added in a fixed order. */
 export function linearForwardVector(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LinearArgs>(args);
-  const rowBytes = <usize>s.inFeatures << 2;
+  const rowBytes = (<usize>s.inFeatures) << 2;
   const rowEnd = min(s.outFeatures, grainEnd * s.block);
   for (let o = grainBegin * s.block; o < rowEnd; o++) {
-    const bias: f32 = s.bias ? load<f32>(s.bias + (<usize>o << 2)) : 0;
-    store<f32>(s.y + (<usize>o << 2), dot(s.weight + <usize>o * rowBytes, s.x, s.inFeatures) + bias);
+    const bias: f32 = s.bias ? load<f32>(s.bias + ((<usize>o) << 2)) : 0;
+    store<f32>(s.y + ((<usize>o) << 2), dot(s.weight + <usize>o * rowBytes, s.x, s.inFeatures) + bias);
   }
 }
 
@@ -119,17 +119,17 @@ function dot(a: usize, b: usize, count: i32): f32 {
  */
 export function linearBackwardInput(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LinearArgs>(args);
-  const rowBytes = <usize>s.block << 2;
+  const rowBytes = (<usize>s.block) << 2;
   const tile = scratch + <usize>KC * rowBytes;
-  const dyRowBytes = <usize>s.outFeatures << 2;
+  const dyRowBytes = (<usize>s.outFeatures) << 2;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const i0 = grain * s.block;
     const n = min(s.block, s.inFeatures - i0);
     for (let o0 = 0; o0 < s.outFeatures; o0 += KC) {
       const k = min(KC, s.outFeatures - o0);
       const from = s.weight + ((<usize>o0 * s.inFeatures + i0) << 2);
-      packRows(scratch, from, <usize>s.inFeatures << 2, k, n);
-      const a = s.dy + (<usize>o0 << 2);
+      packRows(scratch, from, (<usize>s.inFeatures) << 2, k, n);
+      const a = s.dy + ((<usize>o0) << 2);
       gemmBlock(a, dyRowBytes, scratch, tile, rowBytes, s.batch, (n + NR - 1) / NR, k, o0 > 0);
     }
     for (let image = 0; image < s.batch; image++) {
@@ -144,11 +144,11 @@ export function linearTransposeGradient(args: usize, scratch: usize, grainBegin:
   const s = changetype<LinearArgs>(args);
   const rowEnd = min(s.outFeatures, grainEnd * 64);
   for (let o = grainBegin * 64; o < rowEnd; o++) {
-    let from = s.dy + (<usize>o << 2);
+    let from = s.dy + ((<usize>o) << 2);
     let to = s.callScratch + ((<usize>o * s.batch) << 2);
     for (let image = 0; image < s.batch; image++) {
       store<f32>(to, load<f32>(from));
-      from += <usize>s.outFeatures << 2;
+      from += (<usize>s.outFeatures) << 2;
       to += 4;
     }
   }
@@ -160,7 +160,7 @@ export function linearTransposeGradient(args: usize, scratch: usize, grainBegin:
  */
 export function linearBackwardWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LinearArgs>(args);
-  const rowBytes = <usize>s.nBlock << 2;
+  const rowBytes = (<usize>s.nBlock) << 2;
   const tile = scratch + <usize>KC * rowBytes;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const m0 = grain * s.block;
@@ -169,9 +169,9 @@ export function linearBackwardWeight(args: usize, scratch: usize, grainBegin: i3
       const n = min(s.nBlock, s.inFeatures - i0);
       for (let b0 = 0; b0 < s.batch; b0 += KC) {
         const k = min(KC, s.batch - b0);
-        packRows(scratch, s.x + ((<usize>b0 * s.inFeatures + i0) << 2), <usize>s.inFeatures << 2, k, n);
+        packRows(scratch, s.x + ((<usize>b0 * s.inFeatures + i0) << 2), (<usize>s.inFeatures) << 2, k, n);
         const a = s.callScratch + ((<usize>m0 * s.batch + b0) << 2);
-        gemmBlock(a, <usize>s.batch << 2, scratch, tile, rowBytes, m, (n + NR - 1) / NR, k, b0 > 0);
+        gemmBlock(a, (<usize>s.batch) << 2, scratch, tile, rowBytes, m, (n + NR - 1) / NR, k, b0 > 0);
       }
       for (let row = 0; row < m; row++) {
         const to = s.dWeight + ((<usize>(m0 + row) * s.inFeatures + i0) << 2);
@@ -187,12 +187,12 @@ export function linearBackwardBias(args: usize, scratch: usize, grainBegin: i32,
   const end = min(s.outFeatures, grainEnd * 64);
   for (let o = grainBegin * 64; o < end; o++) {
     let sum: f32 = 0;
-    let from = s.dy + (<usize>o << 2);
+    let from = s.dy + ((<usize>o) << 2);
     for (let image = 0; image < s.batch; image++) {
       sum += load<f32>(from);
-      from += <usize>s.outFeatures << 2;
+      from += (<usize>s.outFeatures) << 2;
     }
-    const to = s.dBias + (<usize>o << 2);
+    const to = s.dBias + ((<usize>o) << 2);
     store<f32>(to, s.accumulate ? load<f32>(to) + sum : sum);
   }
 }

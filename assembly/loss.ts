@@ -28,12 +28,12 @@ export function logSoftmaxForward(args: usize, scratch: usize, grainBegin: i32, 
     const x = s.x + ((<usize>row * s.classes) << 2);
     const y = s.y + ((<usize>row * s.classes) << 2);
     let largest: f32 = -Infinity;
-    for (let c = 0; c < s.classes; c++) largest = max<f32>(largest, load<f32>(x + (<usize>c << 2)));
+    for (let c = 0; c < s.classes; c++) largest = max<f32>(largest, load<f32>(x + ((<usize>c) << 2)));
     let sum: f64 = 0;
-    for (let c = 0; c < s.classes; c++) sum += exp(<f64>load<f32>(x + (<usize>c << 2)) - <f64>largest);
+    for (let c = 0; c < s.classes; c++) sum += exp(<f64>load<f32>(x + ((<usize>c) << 2)) - <f64>largest);
     const shift = <f64>largest + (sum == sum ? log(sum) : sum);
     for (let c = 0; c < s.classes; c++) {
-      store<f32>(y + (<usize>c << 2), <f32>(<f64>load<f32>(x + (<usize>c << 2)) - shift));
+      store<f32>(y + ((<usize>c) << 2), <f32>(<f64>load<f32>(x + ((<usize>c) << 2)) - shift));
     }
   }
 }
@@ -44,9 +44,9 @@ export function logSoftmaxBackward(args: usize, scratch: usize, grainBegin: i32,
   for (let row = grainBegin; row < grainEnd; row++) {
     const at = (<usize>row * s.classes) << 2;
     let sum: f64 = 0;
-    for (let c = 0; c < s.classes; c++) sum += <f64>load<f32>(s.dy + at + (<usize>c << 2));
+    for (let c = 0; c < s.classes; c++) sum += <f64>load<f32>(s.dy + at + ((<usize>c) << 2));
     for (let c = 0; c < s.classes; c++) {
-      const here = at + (<usize>c << 2);
+      const here = at + ((<usize>c) << 2);
       store<f32>(s.dx + here, <f32>(<f64>load<f32>(s.dy + here) - exp(<f64>load<f32>(s.y + here)) * sum));
     }
   }
@@ -57,7 +57,7 @@ export function nllForward(args: usize, scratch: usize, grainBegin: i32, grainEn
   const s = changetype<LossArgs>(args);
   let sum: f64 = 0;
   for (let row = 0; row < s.rows; row++) {
-    const label = load<i32>(s.labels + (<usize>row << 2));
+    const label = load<i32>(s.labels + ((<usize>row) << 2));
     sum += <f64>load<f32>(s.y + ((<usize>row * s.classes + label) << 2));
   }
   store<f32>(s.loss, <f32>(-sum / <f64>s.rows));
@@ -69,9 +69,9 @@ export function crossEntropyBackward(args: usize, scratch: usize, grainBegin: i3
   const factor = <f64>load<f32>(s.dLoss) / <f64>s.rows;
   for (let row = grainBegin; row < grainEnd; row++) {
     const at = (<usize>row * s.classes) << 2;
-    const label = load<i32>(s.labels + (<usize>row << 2));
+    const label = load<i32>(s.labels + ((<usize>row) << 2));
     for (let c = 0; c < s.classes; c++) {
-      const here = at + (<usize>c << 2);
+      const here = at + ((<usize>c) << 2);
       const probability = exp(<f64>load<f32>(s.y + here));
       store<f32>(s.dx + here, <f32>((c == label ? probability - 1 : probability) * factor));
     }
@@ -83,13 +83,13 @@ export function labelRank(args: usize, scratch: usize, grainBegin: i32, grainEnd
   const s = changetype<LossArgs>(args);
   for (let row = grainBegin; row < grainEnd; row++) {
     const x = s.x + ((<usize>row * s.classes) << 2);
-    const label = load<i32>(s.labels + (<usize>row << 2));
-    const own = load<f32>(x + (<usize>label << 2));
+    const label = load<i32>(s.labels + ((<usize>row) << 2));
+    const own = load<f32>(x + ((<usize>label) << 2));
     let rank = 0;
     for (let c = 0; c < s.classes; c++) {
-      const value = load<f32>(x + (<usize>c << 2));
+      const value = load<f32>(x + ((<usize>c) << 2));
       if (c != label && !(value < own || (value == own && c > label))) rank++;
     }
-    store<i32>(s.ranks + (<usize>row << 2), rank);
+    store<i32>(s.ranks + ((<usize>row) << 2), rank);
   }
 }

@@ -30,7 +30,7 @@ export class LrnArgs {
 
 export function lrnForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LrnArgs>(args);
-  const planeBytes = <usize>s.plane << 2;
+  const planeBytes = (<usize>s.plane) << 2;
   const factor = s.alpha / <f32>s.size;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const channel = grain % s.channels;
@@ -39,7 +39,7 @@ export function lrnForward(args: usize, scratch: usize, grainBegin: i32, grainEn
     const end = min(s.channels - 1, channel + (s.size - 1) / 2) - channel;
     let i = 0;
     for (; i + 4 <= s.plane; i += 4) {
-      const here = at + (<usize>i << 2);
+      const here = at + ((<usize>i) << 2);
       let squares = f32x4.splat(0);
       for (let j = begin; j <= end; j++) {
         const value = v128.load(s.x + here + <usize>j * planeBytes);
@@ -50,7 +50,7 @@ export function lrnForward(args: usize, scratch: usize, grainBegin: i32, grainEn
       v128.store(s.y + here, f32x4.mul(v128.load(s.x + here), inversePower4(scale, s.beta)));
     }
     for (; i < s.plane; i++) {
-      const here = at + (<usize>i << 2);
+      const here = at + ((<usize>i) << 2);
       let squares: f32 = 0;
       for (let j = begin; j <= end; j++) {
         const value = load<f32>(s.x + here + <usize>j * planeBytes);
@@ -66,10 +66,10 @@ export function lrnForward(args: usize, scratch: usize, grainBegin: i32, grainEn
 /** callScratch = dy · x · scale^(−beta − 1). */
 export function lrnBackwardRatio(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LrnArgs>(args);
-  const planeBytes = <usize>s.plane << 2;
+  const planeBytes = (<usize>s.plane) << 2;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     for (let i = 0; i < s.plane; i++) {
-      const here = <usize>grain * planeBytes + (<usize>i << 2);
+      const here = <usize>grain * planeBytes + ((<usize>i) << 2);
       const scale = load<f32>(s.scale + here);
       const ratio = (load<f32>(s.dy + here) * load<f32>(s.x + here) * inversePower(scale, s.beta)) / scale;
       store<f32>(s.callScratch + here, ratio);
@@ -80,14 +80,14 @@ export function lrnBackwardRatio(args: usize, scratch: usize, grainBegin: i32, g
 /** dx; overwrites. After lrnBackwardRatio. */
 export function lrnBackward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LrnArgs>(args);
-  const planeBytes = <usize>s.plane << 2;
+  const planeBytes = (<usize>s.plane) << 2;
   const factor = (<f32>2 * s.alpha * s.beta) / <f32>s.size;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const channel = grain % s.channels;
     const begin = max(0, channel - (s.size - 1) / 2) - channel;
     const end = min(s.channels - 1, channel + s.size / 2) - channel;
     for (let i = 0; i < s.plane; i++) {
-      const here = <usize>grain * planeBytes + (<usize>i << 2);
+      const here = <usize>grain * planeBytes + ((<usize>i) << 2);
       let sum: f32 = 0;
       for (let j = begin; j <= end; j++) sum += load<f32>(s.callScratch + here + <usize>j * planeBytes);
       const direct = load<f32>(s.dy + here) * inversePower(load<f32>(s.scale + here), s.beta);

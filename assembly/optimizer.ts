@@ -30,7 +30,7 @@ export function sgd(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32)
   const weightDecay = f32x4.splat(s.weightDecay);
   let i = grainBegin * GRAIN_FLOATS;
   for (; i + 4 <= end; i += 4) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     const param = v128.load(s.param + at);
     let step = f32x4.add(v128.load(s.grad + at), f32x4.mul(weightDecay, param));
     if (s.caffe) step = f32x4.mul(lr, step);
@@ -41,7 +41,7 @@ export function sgd(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32)
     v128.store(s.param + at, f32x4.sub(param, s.caffe ? step : f32x4.mul(lr, step)));
   }
   for (; i < end; i++) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     const param = load<f32>(s.param + at);
     let step = load<f32>(s.grad + at) + s.weightDecay * param;
     if (s.caffe) step = s.lr * step;

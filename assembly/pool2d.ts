@@ -40,8 +40,8 @@ export function maxPool2dForward(args: usize, scratch: usize, grainBegin: i32, g
       const khEnd = min(s.kH, s.inH - h0);
       let ow = 0;
       if (halves) {
-        ow = maxOfHalves(x + (<usize>(oh * 2 * s.inW) << 2), <usize>s.inW << 2, y, winners, s.outW, s.winners != 0);
-        y += <usize>ow << 2;
+        ow = maxOfHalves(x + ((<usize>(oh * 2 * s.inW)) << 2), (<usize>s.inW) << 2, y, winners, s.outW, s.winners != 0);
+        y += (<usize>ow) << 2;
         winners += ow;
       }
       for (; ow < s.outW; ow++) {
@@ -51,9 +51,9 @@ export function maxPool2dForward(args: usize, scratch: usize, grainBegin: i32, g
         let best: f32 = -Infinity;
         let winner = khBegin * s.kW + kwBegin;
         for (let kh = khBegin; kh < khEnd; kh++) {
-          const row = x + (<usize>((h0 + kh) * s.inW + w0) << 2);
+          const row = x + ((<usize>((h0 + kh) * s.inW + w0)) << 2);
           for (let kw = kwBegin; kw < kwEnd; kw++) {
-            const value = load<f32>(row + (<usize>kw << 2));
+            const value = load<f32>(row + ((<usize>kw) << 2));
             if (value > best || value != value) {
               best = value;
               winner = kh * s.kW + kw;
@@ -113,13 +113,13 @@ export function maxPool2dBackward(args: usize, scratch: usize, grainBegin: i32, 
     const dx = s.dx + ((<usize>plane * inPlane) << 2);
     let dy = s.dy + ((<usize>plane * outPlane) << 2);
     let winners = s.winners + <usize>plane * outPlane;
-    memory.fill(dx, 0, <usize>inPlane << 2);
+    memory.fill(dx, 0, (<usize>inPlane) << 2);
     for (let oh = 0; oh < s.outH; oh++) {
       for (let ow = 0; ow < s.outW; ow++) {
         const winner = <i32>load<u8>(winners++);
         const ih = oh * s.strideH - s.padH + winner / s.kW;
         const iw = ow * s.strideW - s.padW + (winner % s.kW);
-        const to = dx + (<usize>(ih * s.inW + iw) << 2);
+        const to = dx + ((<usize>(ih * s.inW + iw)) << 2);
         store<f32>(to, load<f32>(to) + load<f32>(dy));
         dy += 4;
       }

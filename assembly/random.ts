@@ -68,8 +68,8 @@ export function dropout(args: usize, scratch: usize, grainBegin: i32, grainEnd: 
     threefryWords(scratch, s.key0, s.key1, i >> 1, s.counter);
     const count = min(8, end - i);
     for (let lane = 0; lane < count; lane++) {
-      const at = <usize>(i + lane) << 2;
-      const keep = load<u32>(scratch + (<usize>lane << 2)) >= s.threshold;
+      const at = (<usize>(i + lane)) << 2;
+      const keep = load<u32>(scratch + ((<usize>lane) << 2)) >= s.threshold;
       store<f32>(s.y + at, keep ? load<f32>(s.x + at) * s.scale : <f32>0);
     }
   }
@@ -83,8 +83,8 @@ export function fillUniform(args: usize, scratch: usize, grainBegin: i32, grainE
     threefryWords(scratch, s.key0, s.key1, i >> 1, s.counter);
     const count = min(8, end - i);
     for (let lane = 0; lane < count; lane++) {
-      const u = <f64>(load<u32>(scratch + (<usize>lane << 2)) >> 8) * (1.0 / 8388608.0) - 1.0;
-      store<f32>(s.y + (<usize>(i + lane) << 2), <f32>(u * <f64>s.scale));
+      const u = <f64>(load<u32>(scratch + ((<usize>lane) << 2)) >> 8) * (1.0 / 8388608.0) - 1.0;
+      store<f32>(s.y + ((<usize>(i + lane)) << 2), <f32>(u * <f64>s.scale));
     }
   }
 }
@@ -96,11 +96,11 @@ export function fillNormal(args: usize, scratch: usize, grainBegin: i32, grainEn
   for (let i = grainBegin * RANDOM_GRAIN; i < end; i += 8) {
     threefryWords(scratch, s.key0, s.key1, i >> 1, s.counter);
     for (let lane = 0; lane < 8 && i + lane < end; lane += 2) {
-      const word = scratch + (<usize>lane << 2);
+      const word = scratch + ((<usize>lane) << 2);
       const u = (<f64>load<u32>(word) + 0.5) * (1.0 / 4294967296.0);
       const turns = <f64>load<u32>(word + 4) * (1.0 / 4294967296.0);
       const radius = sqrt<f64>(-2 * log(u)) * <f64>s.scale;
-      const to = s.y + (<usize>(i + lane) << 2);
+      const to = s.y + ((<usize>(i + lane)) << 2);
       store<f32>(to, <f32>(radius * cosTurns(turns)));
       if (i + lane + 1 < end) store<f32>(to + 4, <f32>(radius * sinTurns(turns)));
     }

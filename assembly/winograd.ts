@@ -62,14 +62,14 @@ export function winogradTransformWeight(args: usize, scratch: usize, grainBegin:
     const row = s.weight + ((<usize>o * s.outStride) << 2);
     const to = s.callScratch + ((<usize>o * s.inC) << 2);
     let c = 0;
-    for (; c + 4 <= s.inC; c += 4) transformFilters4(s, row, to + (<usize>c << 2), planeBytes, c);
-    for (; c < s.inC; c++) transformFilter(s, row, to + (<usize>c << 2), planeBytes, c);
+    for (; c + 4 <= s.inC; c += 4) transformFilters4(s, row, to + ((<usize>c) << 2), planeBytes, c);
+    for (; c < s.inC; c++) transformFilter(s, row, to + ((<usize>c) << 2), planeBytes, c);
   }
 }
 
 /** Address of tap t of the filter of input channel c. */
 function tapAddress(s: WinogradArgs, row: usize, c: i32, t: i32): usize {
-  return row + (<usize>(c * s.inStride + (s.flip ? 8 - t : t)) << 2);
+  return row + ((<usize>(c * s.inStride + (s.flip ? 8 - t : t))) << 2);
 }
 
 /** Tap t of the filters of four input channels. */
@@ -147,13 +147,13 @@ export function winogradConv2d(args: usize, scratch: usize, grainBegin: i32, gra
   const s = changetype<WinogradArgs>(args);
   const tilesW = (s.outW + 1) / 2;
   const tiles = s.batch * ((s.outH + 1) / 2) * tilesW;
-  const rowBytes = <usize>s.tBlock << 2;
+  const rowBytes = (<usize>s.tBlock) << 2;
   const inputPlaneBytes = <usize>s.inC * rowBytes + 64;
   const outputs = scratch + inputPlaneBytes * 16;
   const outputPlaneBytes = <usize>SUB_ROWS * rowBytes;
   const table = outputs + outputPlaneBytes * 16;
   const weightPlaneBytes = (<usize>s.outC * s.inC) << 2;
-  const weightRowBytes = <usize>s.inC << 2;
+  const weightRowBytes = (<usize>s.inC) << 2;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const m0 = (grain % s.mBlocks) * s.mBlock;
     const mEnd = min(s.outC, m0 + s.mBlock);
@@ -172,7 +172,7 @@ export function winogradConv2d(args: usize, scratch: usize, grainBegin: i32, gra
           const k = min(KC, s.inC - k0);
           // V is packed K block by K block: all panels of the first, then of the second, …
           const b = v + <usize>k0 * panels * PANEL_ROW_BYTES;
-          gemmBlock(a + (<usize>k0 << 2), weightRowBytes, b, c, rowBytes, rows, panels, k, k0 > 0);
+          gemmBlock(a + ((<usize>k0) << 2), weightRowBytes, b, c, rowBytes, rows, panels, k, k0 > 0);
         }
       }
       transformOutput(s, outputs, outputPlaneBytes, rowBytes, m, rows, t0, n);
@@ -200,12 +200,12 @@ function makeTileTable(table: usize, s: WinogradArgs, t0: i32, n: i32, panels: i
         const h = top + i;
         const w = left + k;
         const inside = j < n && h >= 0 && h < s.inH && w >= 0 && w < s.inW;
-        store<i32>(table + <usize>(4 * i + k) * rowBytes + (<usize>j << 2), inside ? base + h * s.inW + w : -1);
+        store<i32>(table + <usize>(4 * i + k) * rowBytes + ((<usize>j) << 2), inside ? base + h * s.inW + w : -1);
       }
     }
   }
   for (let group = 0; group < panels * 2; group++) {
-    const first = table + (<usize>group << 4);
+    const first = table + ((<usize>group) << 4);
     // All corners inside, and the fourth tile's last column 9 places after the first tile's first: one row of tiles.
     const topLeft = load<i32>(first);
     const whole =
@@ -222,20 +222,20 @@ function transformInput(v: usize, planeBytes: usize, table: usize, s: WinogradAr
   const rowBytes = <usize>panels * PANEL_ROW_BYTES;
   const flags = table + rowBytes * 16;
   const channelBytes = (<usize>s.inH * s.inW) << 2;
-  const inRowBytes = <usize>s.inW << 2;
+  const inRowBytes = (<usize>s.inW) << 2;
   for (let k0 = 0; k0 < s.inC; k0 += KC) {
     const k = min(KC, s.inC - k0);
     for (let panel = 0; panel < panels; panel++) {
       let to = v + (<usize>k0 * panels + <usize>panel * k) * PANEL_ROW_BYTES;
       let channel = s.x + <usize>k0 * channelBytes;
-      const group0 = table + (<usize>panel << 5);
+      const group0 = table + ((<usize>panel) << 5);
       const group1 = group0 + 16;
       const whole0 = load<u8>(flags + panel * 2);
       const whole1 = load<u8>(flags + panel * 2 + 1);
       for (let c = 0; c < k; c++) {
-        if (whole0) transformRows(to, planeBytes, channel + (<usize>load<i32>(group0) << 2), inRowBytes);
+        if (whole0) transformRows(to, planeBytes, channel + ((<usize>load<i32>(group0)) << 2), inRowBytes);
         else transformGathered(to, planeBytes, group0, rowBytes, channel);
-        if (whole1) transformRows(to + 16, planeBytes, channel + (<usize>load<i32>(group1) << 2), inRowBytes);
+        if (whole1) transformRows(to + 16, planeBytes, channel + ((<usize>load<i32>(group1)) << 2), inRowBytes);
         else transformGathered(to + 16, planeBytes, group1, rowBytes, channel);
         to += PANEL_ROW_BYTES;
         channel += channelBytes;
@@ -333,7 +333,7 @@ function gathered4(entry: usize, channel: usize): v128 {
 
 function gathered(entry: usize, channel: usize): f32 {
   const offset = load<i32>(entry);
-  return offset < 0 ? <f32>0 : load<f32>(channel + (<usize>offset << 2));
+  return offset < 0 ? <f32>0 : load<f32>(channel + ((<usize>offset) << 2));
 }
 
 /** Y = Aᵀ·M·A for `rows` output channels from m0 on and the block's n tiles, plus bias, into y. */
@@ -352,12 +352,12 @@ function transformOutput(
   const plane = s.outH * s.outW;
   for (let row = 0; row < rows; row++) {
     const channel = m0 + row;
-    const bias = f32x4.splat(s.bias ? load<f32>(s.bias + (<usize>channel << 2)) : <f32>0);
+    const bias = f32x4.splat(s.bias ? load<f32>(s.bias + ((<usize>channel) << 2)) : <f32>0);
     let image = t0 / (tilesH * tilesW);
     let th = (t0 / tilesW) % tilesH;
     let tw = t0 % tilesW;
     for (let j = 0; j < n; j += 4) {
-      const at = from + <usize>row * rowBytes + (<usize>j << 2);
+      const at = from + <usize>row * rowBytes + ((<usize>j) << 2);
       // Aᵀ·M: upper = rows 0 + 1 + 2, lower = rows 1 − 2 − 3; per column of the tile.
       const upper0 = upperRow(at, planeBytes);
       const upper1 = upperRow(at + planeBytes, planeBytes);
@@ -375,7 +375,7 @@ function transformOutput(
       if (j + 4 <= n && tw * 2 + 8 <= s.outW && th * 2 + 2 <= s.outH) {
         v128.store(to, v128.shuffle<f32>(y00, y01, 0, 4, 1, 5));
         v128.store(to, v128.shuffle<f32>(y00, y01, 2, 6, 3, 7), 16);
-        const below = to + (<usize>s.outW << 2);
+        const below = to + ((<usize>s.outW) << 2);
         v128.store(below, v128.shuffle<f32>(y10, y11, 0, 4, 1, 5));
         v128.store(below, v128.shuffle<f32>(y10, y11, 2, 6, 3, 7), 16);
         tw += 4;
@@ -394,13 +394,13 @@ function transformOutput(
         v128.store(at + planeBytes * 3, y11);
         const count = min(4, n - j);
         for (let lane = 0; lane < count; lane++) {
-          const value = at + (<usize>lane << 2);
+          const value = at + ((<usize>lane) << 2);
           const corner = s.y + (((<usize>image * s.outC + channel) * plane + th * 2 * s.outW + tw * 2) << 2);
           const right = tw * 2 + 1 < s.outW;
           store<f32>(corner, load<f32>(value));
           if (right) store<f32>(corner + 4, load<f32>(value + planeBytes));
           if (th * 2 + 1 < s.outH) {
-            const below = corner + (<usize>s.outW << 2);
+            const below = corner + ((<usize>s.outW) << 2);
             store<f32>(below, load<f32>(value + planeBytes * 2));
             if (right) store<f32>(below + 4, load<f32>(value + planeBytes * 3));
           }

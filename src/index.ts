@@ -17,14 +17,28 @@ export {
 } from "./core/errors.js";
 export { Random } from "./core/random.js";
 export { Parameter, Tensor } from "./core/tensor.js";
-export { arrayDataset, type Dataset, type DataSplits, type Normalise, pixelStatistics, splitValidation } from "./data/dataset.js";
+export {
+  arrayDataset,
+  type Dataset,
+  type DataSplits,
+  type Normalise,
+  pixelStatistics,
+  splitValidation,
+} from "./data/dataset.js";
 export { type Augment, type Batch, Loader, type LoaderOptions } from "./data/loader.js";
 export { openData } from "./data/open-data.js";
 export { shapes } from "./data/shapes.js";
 export { createEngine, type EngineOptions } from "./engine.js";
 export { loadModel, saveModel, type VggMetadata } from "./io/checkpoint.js";
 export { vgg, type VggModelOptions } from "./models/vgg.js";
-export { VGG_CONFIG_NAMES, type VggConfigName, type VggLayer, type VggOptions, vggLayers, vggTotals } from "./models/vgg-config.js";
+export {
+  VGG_CONFIG_NAMES,
+  type VggConfigName,
+  type VggLayer,
+  type VggOptions,
+  vggLayers,
+  vggTotals,
+} from "./models/vgg-config.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";

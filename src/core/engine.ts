@@ -15,7 +15,7 @@ import type {
   ShapeOf,
   TensorsOf,
 } from "../backend/backend.js";
-import { reachableNodes, type TapeNode } from "./autograd.js";
+import { backward, reachableNodes, type TapeNode } from "./autograd.js";
 import { BackendError, UsageError } from "./errors.js";
 import { buildPlan, type BuiltPlan } from "./plan.js";
 import {
@@ -161,6 +161,11 @@ export class Engine {
     for (const [role, tensor] of Object.entries(byRole)) {
       if (tensor !== null && isWritten(kernel, role)) this.markWritten(tensor.storage, program, label);
     }
+  }
+
+  /** Records the backward pass of a scalar: see autograd.ts. */
+  backward(loss: Tensor): void {
+    backward(loss);
   }
 
   /** Registers what a throw in the current scope must undo. */

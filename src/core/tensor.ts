@@ -3,7 +3,7 @@
  * value or the scope ends. Values that nobody awaited or kept end with their program: there is nothing to dispose.
  */
 import type { DataType, HostArray } from "../backend/backend.js";
-import { backward, type TapeNode } from "./autograd.js";
+import type { TapeNode } from "./autograd.js";
 import type { Engine } from "./engine.js";
 import { UsageError } from "./errors.js";
 import { formatShape, type Shape, sizeOf } from "./shape.js";
@@ -57,7 +57,7 @@ export class Tensor {
 
   /** Computes the gradients of this scalar with respect to all parameters it depends on; they add to `Parameter.grad`. */
   backward(): void {
-    backward(this);
+    this.engine.backward(this);
   }
 
   /** The same values under another shape of the same size; shares the storage. No gradient flows: see ops/reshape. */

@@ -4,7 +4,7 @@
  */
 import { ShapeError, WeightsError } from "../core/errors.js";
 import { formatShape } from "../core/shape.js";
-import { Parameter, type Tensor } from "../core/tensor.js";
+import type { Parameter, Tensor } from "../core/tensor.js";
 
 /** Values to load into a module: flat arrays in row-major order, by parameter name. */
 export type StateValues = ReadonlyMap<string, Float32Array> | Readonly<Record<string, Float32Array>>;

@@ -31,7 +31,9 @@ const maxPool2dOp: Op<{ x: Tensor }, Pool2dOptions, Pool2dShape, { winners: Tens
     const [strideH, strideW] = pair("maxPool2d", "stride", stride, 1);
     const [padH, padW] = pair("maxPool2d", "padding", padding, 0);
     if (kH * kW > 255) {
-      throw new ShapeError(`maxPool2d: the window has over 255 places (kernelSize [${kH},${kW}]). Use a smaller window.`);
+      throw new ShapeError(
+        `maxPool2d: the window has over 255 places (kernelSize [${kH},${kW}]). Use a smaller window.`,
+      );
     }
     if (padH * 2 > kH || padW * 2 > kW) {
       throw new ShapeError(

@@ -6,7 +6,7 @@ export type Schedule = (step: number, totalSteps: number) => number;
 
 export const constant: Schedule = () => 1;
 
-const PI = 3.141592653589793;
+const { PI } = Math;
 
 /**
  * One cycle (Smith and Topin 2018): up from 1/25 over the first `warmup` share of the steps, then down to 0, along cosines.

@@ -83,7 +83,10 @@ function forEachNeighbour(s: LrnShape, visit: (centre: number, neighbour: number
 }
 
 /** Random words in element order: element e takes word e & 1 of block e >> 1. */
-function* randomWords({ key0, key1, counter }: RandomStream, length: number): Generator<[first: number, second: number]> {
+function* randomWords(
+  { key0, key1, counter }: RandomStream,
+  length: number,
+): Generator<[first: number, second: number]> {
   const words = new Uint32Array(2);
   for (let block = 0; block * 2 < length; block++) {
     threefry2x32(key0, key1, block, counter, words);

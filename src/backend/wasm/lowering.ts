@@ -65,7 +65,13 @@ const NONE = (): number => 0;
 type Values<F extends ArgumentFields> = { readonly [N in keyof F]?: number | null };
 
 /** A launch with its values in field order; what is missing is 0. */
-function launch<F extends ArgumentFields>(kernel: string, fields: F, values: Values<F>, grains: number, workerBytes = 0): Launch {
+function launch<F extends ArgumentFields>(
+  kernel: string,
+  fields: F,
+  values: Values<F>,
+  grains: number,
+  workerBytes = 0,
+): Launch {
   const all: Record<string, number> = {};
   for (const name of Object.keys(fields)) all[name] = values[name] ?? 0;
   return { kernel, fields, values: all, grains, workerBytes };
@@ -256,7 +262,12 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   linearBackwardBias: {
     scratchBytes: NONE,
     launches: ({ accumulate, ...s }, { dy, dBias }) => [
-      linearLaunch("linearBackwardBias", s, { dy, dBias, accumulate: Number(accumulate) }, Math.ceil(s.outFeatures / 64)),
+      linearLaunch(
+        "linearBackwardBias",
+        s,
+        { dy, dBias, accumulate: Number(accumulate) },
+        Math.ceil(s.outFeatures / 64),
+      ),
     ],
   },
 
@@ -284,7 +295,9 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
 
   lrnForward: {
     scratchBytes: NONE,
-    launches: (s, { x, y, scale }) => [launch("lrnForward", LRN_ARGUMENTS, { ...s, x, y, scale }, s.batch * s.channels)],
+    launches: (s, { x, y, scale }) => [
+      launch("lrnForward", LRN_ARGUMENTS, { ...s, x, y, scale }, s.batch * s.channels),
+    ],
   },
 
   lrnBackward: {

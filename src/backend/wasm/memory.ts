@@ -30,7 +30,9 @@ export function createMemory(shared: boolean, maxBytes = MAX_PAGES * PAGE_BYTES)
       return new WebAssembly.Memory({ initial: 1, maximum, shared });
     } catch (error) {
       if (maximum < MAX_PAGES / 4) {
-        throw new BackendError(`wasm: no memory could be reserved (${maximum} pages: ${String(error)}). Close other programs.`);
+        throw new BackendError(
+          `wasm: no memory could be reserved (${maximum} pages: ${String(error)}). Close other programs.`,
+        );
       }
     }
   }

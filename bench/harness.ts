@@ -1,0 +1,228 @@
+/**
+ * What all benches share: options, timing with tinybench, rows. A bench file lists cases; a case prepares its inputs on an
+ * engine and says what one timed run is. README.md says how to run and how to read the numbers.
+ */
+import { readFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { Bench } from "tinybench";
+import { createEngine, type Engine, Random, type Tensor } from "#src/index.js";
+
+export interface BenchSettings {
+  /** Numbers of threads, each measured on an engine of its own. */
+  readonly threads: readonly number[];
+  /** Few runs, and no case over QUICK_FLOPS: to see that a bench works. */
+  readonly quick: boolean;
+  /** One JSON object per line instead of a table. */
+  readonly json: boolean;
+  /** Only cases whose name, shape or layers contain this; empty: all. */
+  readonly filter: string;
+}
+
+/** What is timed and how it is checked, with all inputs in place. */
+export interface Prepared {
+  /** One timed run. */
+  run(): Promise<unknown>;
+  /** Throws where the result is wrong; called once, before timing. */
+  check(): Promise<void>;
+}
+
+export interface BenchCase {
+  /** The kernel or the whole net: `conv2dForward`. */
+  readonly bench: string;
+  /** `x=[1,64,224,224] w=[64,64,3,3] pad=1` */
+  readonly shape: string;
+  /** Where such a shape occurs. */
+  readonly layers: string;
+  /** Two for each multiply-accumulate of the definition, whatever the algorithm saves; 0 where that says nothing. */
+  readonly flops: number;
+  /** Least traffic with memory: every input read once, every output written once; 0 where that says nothing. */
+  readonly bytes: number;
+  prepare(engine: Engine): Promise<Prepared>;
+}
+
+/** A measurement. `spread` is the median absolute deviation, as a share of the median. */
+export interface BenchRow {
+  readonly bench: string;
+  readonly shape: string;
+  readonly layers: string;
+  readonly threads: number;
+  readonly runs: number;
+  readonly minMs: number;
+  readonly medianMs: number;
+  readonly spread: number;
+  /** By the median; null where operations do not say anything. */
+  readonly gflops: number | null;
+  /** By the median; null where traffic does not say anything. */
+  readonly gbps: number | null;
+}
+
+const QUICK_FLOPS = 2e10;
+/** A step of a large net takes seconds: at least so many runs, and more where they are short. */
+const RUNS = { iterations: 7, time: 600, warmupIterations: 2, warmupTime: 100 };
+const QUICK_RUNS = { iterations: 3, time: 20, warmupIterations: 1, warmupTime: 0 };
+
+/** Reads the options that all benches take. Ends the process with a message for an unknown one. */
+export function parseSettings(args = process.argv.slice(2)): BenchSettings {
+  const { values } = parseArgs({
+    args,
+    options: {
+      filter: { type: "string", default: "" },
+      threads: { type: "string", default: availableParallelism() > 1 ? "1,2" : "1" },
+      json: { type: "boolean", default: false },
+      quick: { type: "boolean", default: false },
+    },
+  });
+  const threads = values.threads.split(",").map(Number);
+  if (threads.some((count) => !Number.isInteger(count) || count < 1)) {
+    throw new Error(`bench: threads must be whole numbers (--threads ${values.threads}). Use --threads 1,2.`);
+  }
+  return { ...values, threads };
+}
+
+/** The machine, as each row carries it. */
+export function machine(): Readonly<Record<string, string | number>> {
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return { version, cpu: cpus()[0].model, cores: availableParallelism(), node: process.version };
+}
+
+/** The sizes of a kernel's cases, from bench/shapes. */
+export function readShapes<Row>(kernel: string): Row[] {
+  return JSON.parse(readFileSync(new URL("./shapes/vgg.json", import.meta.url), "utf8"))[kernel];
+}
+
+/** Runs a bench file that was started by itself; does nothing where run.ts imports it. */
+export async function runAlone(moduleUrl: string, bench: (settings: BenchSettings) => Promise<void>): Promise<void> {
+  if (process.argv[1] === undefined || pathToFileURL(process.argv[1]).href !== moduleUrl) return;
+  const settings = parseSettings();
+  printHeader(settings);
+  await bench(settings);
+}
+
+export function printHeader({ json }: BenchSettings): void {
+  if (json) return;
+  const { version, cpu, cores, node } = machine();
+  console.log(`verydeep ${version}, ${cpu}, ${cores} cores, Node ${node}`);
+}
+
+/** Does a case, or a whole bench, belong to what was asked for? */
+export function isWanted(names: readonly string[], { filter }: BenchSettings): boolean {
+  return names.join(" ").toLowerCase().includes(filter.toLowerCase());
+}
+
+/** Measures all cases that were asked for, each on fresh engines; prints a row for each case and number of threads. */
+export async function runCases(cases: readonly BenchCase[], settings: BenchSettings): Promise<void> {
+  const asked = cases.filter(({ bench, shape, layers }) => isWanted([bench, shape, layers], settings));
+  const wanted = asked.filter(({ flops }) => !settings.quick || flops <= QUICK_FLOPS);
+  if (asked.length > 0 && !settings.json) console.log(`\n${ROW_HEAD}`);
+  if (wanted.length < asked.length) console.error(`--quick leaves ${asked.length - wanted.length} large cases out`);
+  for (const benchCase of wanted) {
+    for (const threads of settings.threads) {
+      const engine = await createEngine({ threads });
+      const row = await measure(benchCase, engine, settings);
+      await engine.close();
+      console.log(settings.json ? JSON.stringify({ ...row, ...machine() }) : formatRow(row));
+    }
+  }
+}
+
+async function measure(benchCase: BenchCase, engine: Engine, { quick }: BenchSettings): Promise<BenchRow> {
+  const { bench, shape, layers, flops, bytes } = benchCase;
+  const { run, check } = await benchCase.prepare(engine);
+  await check();
+  const timer = new Bench({ ...(quick ? QUICK_RUNS : RUNS), throws: true });
+  timer.add(shape, run, { async: true });
+  const [task] = await timer.run();
+  if (task.result.state !== "completed") throw new Error(`${bench} ${shape}: not measured (${task.result.state})`);
+  const { min, p50, mad, samplesCount } = task.result.latency;
+  return {
+    bench,
+    shape,
+    layers,
+    threads: engine.threads,
+    runs: samplesCount,
+    minMs: min,
+    medianMs: p50,
+    spread: mad / p50,
+    gflops: flops > 0 ? flops / p50 / 1e6 : null,
+    gbps: bytes > 0 ? bytes / p50 / 1e6 : null,
+  };
+}
+
+const COLUMNS = [
+  ["bench", -20],
+  ["shape", -44],
+  ["threads", 7],
+  ["runs", 6],
+  ["min ms", 10],
+  ["median ms", 10],
+  ["spread", 7],
+  ["GFLOP/s", 8],
+  ["GB/s", 6],
+] as const;
+
+function tableLine(cells: readonly string[]): string {
+  return cells
+    .map((cell, i) => (COLUMNS[i][1] < 0 ? cell.padEnd(-COLUMNS[i][1]) : cell.padStart(COLUMNS[i][1])))
+    .join(" ");
+}
+
+const ROW_HEAD = tableLine(COLUMNS.map(([name]) => name));
+
+function formatRow(row: BenchRow): string {
+  const { bench, shape, threads, runs, minMs, medianMs, spread, gflops, gbps } = row;
+  const percent = `${(100 * spread).toFixed(1)} %`;
+  const rates = [gflops, gbps].map((rate) => rate?.toFixed(1) ?? "-");
+  return tableLine([bench, shape, `${threads}`, `${runs}`, minMs.toFixed(3), medianMs.toFixed(3), percent, ...rates]);
+}
+
+// ---- what cases are made of ------------------------------------------------------------------------------------------
+
+/** A kept tensor of values uniform in [−1, 1), made by the engine itself; the label is the seed. */
+export async function uniform(engine: Engine, shape: readonly number[], label: string): Promise<Tensor> {
+  const tensor = engine.keptTensor(shape, label);
+  const stream = { ...new Random(1, "bench", label).key, counter: 0 };
+  await engine.scope(() => {
+    engine.record("fillUniform", { length: tensor.size, ...stream, scale: 1 }, { y: tensor });
+  });
+  return tensor;
+}
+
+/** One kernel: `record` records its single call and returns its result. Timed is a program of this call alone. */
+export function kernelRun(engine: Engine, record: () => Tensor, check: (result: Tensor) => Promise<void>): Prepared {
+  return {
+    run: () =>
+      engine.scope(() => {
+        record();
+      }),
+    check: async () => check(await engine.scope(record)),
+  };
+}
+
+/** Some places of a result of this size: the first, the last and others between. */
+export function samplePlaces(size: number): number[] {
+  const random = new Random(1, "bench", "places", size);
+  return [0, size - 1, ...Array.from({ length: 14 }, () => random.integer(size))];
+}
+
+/** A sum of products in float64, and the sum of the products' sizes: the scale that rounding errors go by. */
+export class ExactSum {
+  value = 0;
+  scale = 0;
+
+  add(a: number, b: number): void {
+    this.value += a * b;
+    this.scale += Math.abs(a * b);
+  }
+}
+
+/** Float32 sums of up to millions of terms in blocks, and Winograd's transforms, stay well below this share of the scale. */
+const SUM_TOLERANCE = 1e-5;
+
+/** Throws unless a result is what float64 gives, within rounding. */
+export function checkValue(what: string, actual: number, value: number, scale = Math.abs(value)): void {
+  if (!(Math.abs(actual - value) <= SUM_TOLERANCE * scale)) {
+    throw new Error(`${what}: the kernel gives ${actual}, float64 ${value}`);
+  }
+}

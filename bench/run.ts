@@ -1,0 +1,14 @@
+/** All benches: `npm run bench -- [--filter TEXT] [--threads 1,2] [--json] [--quick]`. README.md says how to read the rows. */
+import { type BenchSettings, parseSettings, printHeader } from "./harness.js";
+
+/** In the order of running; a filter that is one of these names runs the whole file. */
+const FILES = ["conv2d", "linear", "pool2d", "lrn", "forward", "training-step", "threads"];
+
+const settings = parseSettings();
+printHeader(settings);
+const files = FILES.includes(settings.filter) ? [settings.filter] : FILES;
+const inFiles = FILES.includes(settings.filter) ? { ...settings, filter: "" } : settings;
+for (const file of files) {
+  const { bench }: { bench(settings: BenchSettings): Promise<void> } = await import(`./${file}.bench.js`);
+  await bench(inFiles);
+}

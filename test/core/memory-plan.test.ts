@@ -1,0 +1,98 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type Lifespan, planSlots, type SlotPlan } from "#src/core/memory-plan.js";
+import { Random } from "#src/core/random.js";
+
+/** Fails where two values that live at the same time share a slot, or a slot is too small. */
+function checkPlan(lifespans: readonly Lifespan[], { slotOf, slotBytes }: SlotPlan): void {
+  assert.is(slotOf.length, lifespans.length);
+  for (let a = 0; a < lifespans.length; a++) {
+    assert.ok(slotBytes[slotOf[a]] >= lifespans[a].sizeBytes, `value ${a} does not fit its slot`);
+    for (let b = a + 1; b < lifespans.length; b++) {
+      const together = lifespans[a].first <= lifespans[b].last && lifespans[b].first <= lifespans[a].last;
+      assert.not(together && slotOf[a] === slotOf[b], `values ${a} and ${b} live together in slot ${slotOf[a]}`);
+    }
+  }
+  assert.equal(
+    slotBytes.map((_, slot) => Math.max(...lifespans.filter((_, i) => slotOf[i] === slot).map((l) => l.sizeBytes))),
+    slotBytes,
+    "a slot is larger than its largest value",
+  );
+}
+
+function totalBytes({ slotBytes }: SlotPlan): number {
+  return slotBytes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** Bytes of all values that live at one call, at the worst call: no plan can need less. */
+function largestAtOnce(lifespans: readonly Lifespan[]): number {
+  return Math.max(
+    ...lifespans.map(({ first }) =>
+      lifespans.filter((l) => l.first <= first && first <= l.last).reduce((sum, l) => sum + l.sizeBytes, 0),
+    ),
+  );
+}
+
+test("planSlots: no values", () => {
+  assert.equal(planSlots([]), { slotOf: [], slotBytes: [] });
+});
+
+test("planSlots: 200 random programs of 40 values: nobody shares, everybody fits", () => {
+  for (let seed = 0; seed < 200; seed++) {
+    const random = new Random(seed, "lifespans");
+    const lifespans = Array.from({ length: 40 }, () => {
+      const first = random.integer(30);
+      return { sizeBytes: 4 * random.integer(1000), first, last: first + random.integer(10) };
+    });
+    const plan = planSlots(lifespans);
+    checkPlan(lifespans, plan);
+    assert.ok(totalBytes(plan) >= largestAtOnce(lifespans));
+    const separate = planSlots(lifespans, false);
+    assert.ok(totalBytes(plan) <= totalBytes(separate));
+  }
+});
+
+test("planSlots: a chain of 1000 equal values needs two slots", () => {
+  const chain = Array.from({ length: 1000 }, (_, i) => ({ sizeBytes: 400, first: i, last: i + 1 }));
+  const plan = planSlots(chain);
+  checkPlan(chain, plan);
+  assert.equal(plan.slotBytes, [400, 400]);
+});
+
+test("planSlots: a chain of shrinking values needs no more than its two largest", () => {
+  const chain = Array.from({ length: 50 }, (_, i) => ({ sizeBytes: 4000 - 64 * i, first: i, last: i + 1 }));
+  const plan = planSlots(chain);
+  checkPlan(chain, plan);
+  assert.is(totalBytes(plan), 4000 + 3936);
+});
+
+test("planSlots: a value that is read by the call that writes another keeps its slot", () => {
+  const { slotOf } = planSlots([
+    { sizeBytes: 64, first: 0, last: 3 },
+    { sizeBytes: 64, first: 3, last: 4 },
+  ]);
+  assert.is.not(slotOf[0], slotOf[1]);
+});
+
+test("planSlots: the smallest free slot that is large enough is taken", () => {
+  const { slotOf, slotBytes } = planSlots([
+    { sizeBytes: 1000, first: 0, last: 0 },
+    { sizeBytes: 100, first: 0, last: 0 },
+    { sizeBytes: 90, first: 1, last: 1 },
+    { sizeBytes: 2000, first: 1, last: 1 },
+  ]);
+  assert.equal(slotOf, [0, 1, 1, 0]);
+  assert.equal(slotBytes, [2000, 100]);
+});
+
+test("planSlots: with reuse off every value has a slot of its own size", () => {
+  const lifespans = Array.from({ length: 20 }, (_, i) => ({ sizeBytes: 4 * i, first: i, last: i }));
+  const plan = planSlots(lifespans, false);
+  assert.equal(plan.slotOf, Array.from(lifespans.keys()));
+  assert.equal(
+    plan.slotBytes,
+    lifespans.map(({ sizeBytes }) => sizeBytes),
+  );
+});
+
+test.run();
