@@ -3,7 +3,8 @@
 //   node test/engine/dead-worker.js FIRST_SEED CASES running|both|idle|start
 //
 // running: one worker in the middle of training steps; both: two at once; idle: between two programs; start: while the pool
-// starts, or in its first step.
+// starts, or in its first step. No test does the last: Node 20.20 itself may abort (ModuleWrap::CreateRequiredModuleFacade) when
+// a thread is ended while it loads a module with require(), once in some 150 times.
 import { createEngine, crossEntropy, labelsTensor, Random, SGD, vgg } from "../../dist/index.js";
 
 const BATCH = 8;

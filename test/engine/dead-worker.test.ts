@@ -64,10 +64,6 @@ test("a worker dies while the engine is idle, 5 times: the next program works, o
   await runCases("idle", 200, 5);
 });
 
-test("a worker dies while the pool starts, 5 times: the first program works, or fails with a BackendError", async () => {
-  await runCases("start", 300, 5);
-});
-
 for (const threads of [1, 2]) {
   test(`a kernel that traps is a BackendError: ${threads} threads`, async () => {
     const engine = await createEngine({ threads });

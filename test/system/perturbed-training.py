@@ -1,11 +1,15 @@
-"""Where float32 parts from float64 by nature, in the training run at lr 0.01 of ../fixtures/training-losses.json.
+"""Where float32 parts from float64 by nature, in the training runs of ../fixtures/training-losses.json.
 
 PyTorch's float32 repeats the first steps from weights of which each is changed by about half a unit in the last place
-(times 1 + 6e-8 * normal), and prints each loss's relative distance from PyTorch's float64 loss. Result, of 12 seeds
-(PyTorch 1.13.0a0, 2 threads): up to step 3 all are within 4.9e-7; at step 4 three lie at 1.1e-4 and nine below 2.4e-7;
-at step 6 all are between 9.4e-6 and 1.8e-4. So steps 0-3 are the same for everyone and step 4 is a matter of luck.
+(times 1 + 6e-8 * normal), and prints each loss's relative distance from PyTorch's float64 loss. Result of 12 seeds
+(PyTorch 1.13.0a0, 2 threads):
 
-    nice -n 10 python3 test/system/perturbed-training.py [data_batch_1.bin]      # 2 minutes
+    lr 0.01   largest at steps 0-3: 4.8e-7; at step 4 three seeds are at 1.1e-4, nine below 2.5e-7; at step 6: 9e-6 to 1.8e-4
+    lr 2e-4   largest at steps 0-6: 5.9e-6; at step 7: 2.0e-6 to 1.3e-5; at step 8 seven seeds are near 4e-5, the others at 3.4e-6 to 1.3e-5
+
+So which step sees the first flip of a ReLU or a pooling window is a matter of luck.
+
+    nice -n 10 python3 test/system/perturbed-training.py [data_batch_1.bin]      # 3 minutes on 2 idle cores
 """
 
 import json
