@@ -5,16 +5,18 @@
  * backend/wasm/ (plan, pool) -> assembly/ (kernels).
  */
 export type { MemoryUse } from "./backend/backend.js";
-export { Engine, type Step } from "./core/engine.js";
+export { Engine } from "./core/engine.js";
 export {
   BackendError,
   DataError,
   DivergedError,
+  MemoryFullError,
   ShapeError,
   UsageError,
   VerydeepError,
   WeightsError,
 } from "./core/errors.js";
+export type { Step } from "./core/runner.js";
 export { Random } from "./core/random.js";
 export { Parameter, Tensor } from "./core/tensor.js";
 export {

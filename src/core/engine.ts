@@ -1,32 +1,15 @@
 /**
- * The engine: records operations into programs and runs the programs, one after the other, on its backend.
+ * The engine: records operations into programs, and decides which values survive them.
  *
  * Recording is synchronous; the fields that say where recording stands (scope, operation, module path, noGrad) never
- * outlive a synchronous call. Running is a first-in first-out queue: all allocation, upload and read-back happen there,
- * between programs, so nobody touches tensor memory while kernels run.
+ * outlive a synchronous call. Next layers: program.ts and seal.ts (what a program is), runner.ts (runs them in turn).
  */
-import type {
-  Backend,
-  DataType,
-  HostArray,
-  KernelName,
-  LoadedPlan,
-  MemoryUse,
-  ShapeOf,
-  TensorsOf,
-} from "../backend/backend.js";
+import type { Backend, DataType, HostArray, KernelName, MemoryUse, ShapeOf, TensorsOf } from "../backend/backend.js";
 import { backward, reachableNodes, type TapeNode } from "./autograd.js";
-import { BackendError, UsageError } from "./errors.js";
-import { buildPlan, type BuiltPlan } from "./plan.js";
-import {
-  callLabel,
-  checkVersions,
-  isWritten,
-  type PendingRead,
-  type Phase,
-  Program,
-  type RecordedCall,
-} from "./program.js";
+import { UsageError } from "./errors.js";
+import { callLabel, isWritten, type Phase, Program } from "./program.js";
+import { Runner, type Step } from "./runner.js";
+import { seal } from "./seal.js";
 import { type Shape, sizeOf } from "./shape.js";
 import { Storage } from "./storage.js";
 import { Parameter, Tensor } from "./tensor.js";
@@ -37,18 +20,16 @@ export class Engine {
   private phase: Phase = "forward";
   private readonly modules: string[] = [];
   private noGradDepth = 0;
-  private tail: Promise<void> = Promise.resolve();
-  private closed = false;
   /** Calls recorded so far. */
   private recordCount = 0;
-  /** Set when kernels stopped half-way: tensor memory can no longer be trusted. */
-  private lost: Error | null = null;
   /** The newest awaited loss whose backward pass has not been asked for: what it saved stays. */
   private liveTape: { readonly root: TapeNode; readonly storages: Storage[] } | null = null;
+  private readonly runner: Runner;
   private readonly finalizer: FinalizationRegistry<Storage["memory"]>;
 
   constructor(readonly backend: Backend) {
-    this.finalizer = new FinalizationRegistry((memory) => this.releaseMemory(memory));
+    this.runner = new Runner(backend);
+    this.finalizer = new FinalizationRegistry((memory) => this.runner.release(memory));
   }
 
   // ---- making tensors ------------------------------------------------------------------------------------------
@@ -288,44 +269,7 @@ export class Engine {
   async *steps(fn: () => unknown): AsyncGenerator<Step> {
     if (this.scopeProgram) throw new UsageError("steps: a scope is open. Call steps() outside of scope().");
     const { program } = this.recordScope(fn);
-    const sealed = this.seal(program);
-    const { calls, reads } = sealed;
-    const endTurn = await this.takeTurn().catch((error) => failReads(reads, error));
-    try {
-      const { built, loaded } = await this.load(sealed, { reuse: false });
-      let next = 0;
-      let ended = false;
-      const read = async (tensor: Tensor): Promise<Float32Array> => {
-        if (ended) {
-          throw new UsageError(
-            `steps: the loop has ended (${tensor.storage.label} [${tensor.shape.join(",")}]). Read values inside the loop.`,
-          );
-        }
-        return this.readPlace(built, tensor);
-      };
-      try {
-        while (next < calls.length) {
-          const index = next++;
-          await this.guard(loaded.run(index, next));
-          yield { ...calls[index], index, count: calls.length, read };
-        }
-      } finally {
-        ended = true;
-        if (this.lost === null) {
-          await this.guard(loaded.run(next, calls.length));
-          await this.afterRun(sealed, built);
-        }
-      }
-    } catch (error) {
-      failReads(reads, error);
-    } finally {
-      endTurn();
-    }
-  }
-
-  private async readPlace(built: BuiltPlan, tensor: Tensor): Promise<Float32Array> {
-    const values = await this.backend.read(built.placeOf(tensor.storage), 0, tensor.size);
-    return values instanceof Float32Array ? values : Float32Array.from(values);
+    yield* this.runner.steps(seal(program, this.recordCount));
   }
 
   /** Elements [begin, end) of a tensor; runs the program that computes them if need be. */
@@ -347,12 +291,7 @@ export class Engine {
       }
       return this.readAfter(program, tensor, begin, end);
     }
-    return this.enqueue(() => {
-      const { buffer } = storage.memory;
-      if (buffer === null)
-        throw new BackendError(`data: the program that computes ${storage.label} failed. See its error.`);
-      return this.backend.read({ buffer, length: storage.length, dtype: storage.dtype }, begin, end - begin);
-    });
+    return this.runner.read(storage, begin, end);
   }
 
   /** A value of a program that is still open: runs it. */
@@ -365,6 +304,7 @@ export class Engine {
     // Others may await a value of the same program in the same breath: let them register first.
     await null;
     const root = program.root();
+    // Whoever awaits is told of a failure through `fail`.
     if (root.open) this.flush(root).catch(() => {});
     const values = await delivered;
     if (storage.lifetime === "kept") return values;
@@ -387,142 +327,8 @@ export class Engine {
     });
   }
 
-  /** Closes the program for recording and settles what survives it. */
-  private seal(program: Program): SealedProgram {
-    const parts = program.parts();
-    const calls = parts.flatMap((part) => part.calls);
-    const uploads = parts.flatMap((part) => part.uploads);
-    const reads = parts.flatMap((part) => part.reads);
-    let versions: Map<Storage, number>;
-    try {
-      versions = checkVersions(parts);
-    } catch (error) {
-      failReads(reads, error);
-    }
-    const released = parts.flatMap((part) => part.releases);
-    const touched = new Set([...uploads.map((upload) => upload.storage), ...storagesOf(calls), ...released]);
-    // What other programs in the queue have settled is theirs to restore.
-    const before = [...touched].flatMap((storage) => {
-      const { state, queuedVersion, program: writer } = storage;
-      return writer || released.includes(storage)
-        ? [{ storage, values: { state, queuedVersion, program: writer } }]
-        : [];
-    });
-    for (const [storage, version] of versions) storage.queuedVersion = version;
-    // Uploaded values are in host memory anyway: such a tensor can be used again in another program.
-    for (const { storage, data } of uploads) if (storage.lifetime === "program") storage.hostCopy ??= data;
-    for (const storage of touched) {
-      storage.program = null;
-      if (storage.lifetime === "program" || released.includes(storage)) storage.state = "spent";
-    }
-    const closedBefore = program.closedBefore();
-    for (const part of parts) part.open = false;
-    const sealedAt = this.recordCount;
-    return {
-      parts,
-      calls,
-      reads,
-      closedBefore,
-      isUsed: () => [...versions.keys()].some((storage) => storage.lastUse > sealedAt),
-      reopen() {
-        for (const { storage, values } of before) Object.assign(storage, values);
-        for (const part of parts) {
-          part.open = true;
-          part.reads.length = 0;
-        }
-        program.truncate(0);
-      },
-    };
-  }
-
-  /**
-   * Gives a program its memory. If there is not enough, it is as if the program had not been recorded (those that it
-   * adopted were, and run later): the next, smaller one finds parameters, optimiser and counters as they were.
-   */
-  private async load(
-    sealed: SealedProgram,
-    { reuse }: { reuse: boolean },
-  ): Promise<{ built: BuiltPlan; loaded: LoadedPlan }> {
-    const { parts, calls } = sealed;
-    let built: BuiltPlan | null = null;
-    try {
-      if (!sealed.closedBefore.every((program) => program.ran)) {
-        throw new BackendError("engine: a program that this one builds on could not run. See its error.");
-      }
-      built = buildPlan(this.backend, parts, calls, { reuse });
-      const loaded = await this.backend.load(built.plan);
-      for (const part of parts) part.settle();
-      return { built, loaded };
-    } catch (error) {
-      built?.giveBack();
-      if (sealed.isUsed()) {
-        this.lost = new BackendError(
-          `engine: a program failed after others were recorded on its results (${error instanceof Error ? error.message : String(error)}). ` +
-            "Create a new engine, and await each program before you record the next.",
-        );
-      } else {
-        sealed.reopen();
-      }
-      throw error;
-    }
-  }
-
   private async flush(program: Program): Promise<void> {
-    const sealed = this.seal(program);
-    try {
-      await this.enqueue(async () => {
-        const { built, loaded } = await this.load(sealed, { reuse: true });
-        await this.guard(loaded.run(0, sealed.calls.length));
-        await this.afterRun(sealed, built);
-      });
-    } catch (error) {
-      failReads(sealed.reads, error);
-    }
-  }
-
-  /** Delivers what was awaited and releases what nobody can ask for any more. */
-  private async afterRun({ parts, reads }: SealedProgram, built: BuiltPlan): Promise<void> {
-    for (const { storage, begin, length, deliver } of reads) {
-      deliver(await this.backend.read(built.placeOf(storage), begin, length));
-    }
-    for (const part of parts) for (const storage of part.releases) this.releaseMemory(storage.memory);
-  }
-
-  /** Waits until all that was queued before has run; then it is the caller's turn until the returned function is called. */
-  private async takeTurn(): Promise<() => void> {
-    const before = this.tail;
-    let endTurn: () => void = () => {};
-    this.tail = new Promise<void>((resolve) => {
-      endTurn = resolve;
-    });
-    await before;
-    const refusal = this.closed
-      ? new UsageError("engine: it is closed. Create another with createEngine().")
-      : this.lost;
-    if (refusal === null) return endTurn;
-    endTurn();
-    throw refusal;
-  }
-
-  /** Runs a job in its turn. */
-  private async enqueue<T>(job: () => T | Promise<T>): Promise<T> {
-    const endTurn = await this.takeTurn();
-    try {
-      return await job();
-    } finally {
-      endTurn();
-    }
-  }
-
-  /** A failure while kernels run leaves tensors half written: from then on the engine only repeats the error. */
-  private async guard(run: Promise<void>): Promise<void> {
-    try {
-      await run;
-    } catch (error) {
-      const reason = error instanceof Error ? error : new Error(String(error));
-      this.lost = reason;
-      throw reason;
-    }
+    await this.runner.run(seal(program, this.recordCount));
   }
 
   // ---- lifetimes -----------------------------------------------------------------------------------------------
@@ -560,12 +366,6 @@ export class Engine {
     });
   }
 
-  private releaseMemory(memory: Storage["memory"]): void {
-    if (memory.buffer === null) return;
-    this.backend.release(memory.buffer);
-    memory.buffer = null;
-  }
-
   /** Tensor memory in use. */
   memory(): MemoryUse {
     return this.backend.memory();
@@ -577,54 +377,21 @@ export class Engine {
 
   /** Ends the workers once all that was asked for has run. Not needed before a process ends. */
   async close(): Promise<void> {
-    await this.tail;
-    if (this.closed) return;
-    this.closed = true;
-    await this.backend.close();
+    await this.runner.close();
   }
 }
 
-/** A program that waits for its turn. */
-interface SealedProgram {
-  /** The program and those that run before it, in running order. */
-  readonly parts: readonly Program[];
-  /** In running order. */
-  readonly calls: readonly RecordedCall[];
-  /** Values that somebody awaits. */
-  readonly reads: readonly PendingRead[];
-  /** Other programs that it builds on; their turn is before. */
-  readonly closedBefore: readonly Program[];
-  /** Was anything recorded since on values that the program writes and that survive it? */
-  isUsed(): boolean;
-  /** Undoes sealing and recording; the programs that it adopted are open again. */
-  reopen(): void;
-}
-
-/** One call of a program run step by step. */
-export interface Step extends RecordedCall {
-  readonly index: number;
-  readonly count: number;
-  /** The values of one of the call's tensors, as they are now. */
-  read(tensor: Tensor): Promise<Float32Array>;
-}
-
-/** Tells all who await a value of a program that it failed. */
-function failReads(reads: readonly PendingRead[], error: unknown): never {
-  for (const { fail } of reads) fail(error);
-  throw error;
-}
-
 function refusePromise(name: string, result: unknown): void {
-  if (result instanceof Promise) {
-    result.catch(() => {});
+  if (isThenable(result)) {
+    if (result instanceof Promise) result.catch(() => {});
     throw new UsageError(
       `${name}: the function is asynchronous. Record synchronously; await the results outside of ${name}().`,
     );
   }
 }
 
-function storagesOf(calls: readonly RecordedCall[]): Storage[] {
-  return calls.flatMap((call) => Object.values(call.tensors).flatMap((tensor) => tensor?.storage ?? []));
+function isThenable(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 function tensorsIn(result: unknown): Tensor[] {

@@ -33,6 +33,11 @@ export class BackendError extends VerydeepError {
   override readonly name: string = "BackendError";
 }
 
+/** There is no room for a tensor. */
+export class MemoryFullError extends BackendError {
+  override readonly name = "MemoryFullError";
+}
+
 /** The loss became NaN or infinite. */
 export class DivergedError extends VerydeepError {
   override readonly name = "DivergedError";

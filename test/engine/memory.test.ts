@@ -21,8 +21,8 @@ const MOST_HEAP_GROWTH_BYTES = 1e6;
 /** Resident memory goes up and down by so much with the garbage collector's moods. */
 const MOST_RSS_GROWTH_BYTES = 64e6;
 
-async function samplesOf(...args: string[]): Promise<Sample[]> {
-  const { code, timedOut, stdout, stderr } = await runScript("memory-worker.js", args, { flags: ["--expose-gc"] });
+async function samplesOf(args: readonly string[], flags: readonly string[] = ["--expose-gc"]): Promise<Sample[]> {
+  const { code, timedOut, stdout, stderr } = await runScript("memory-worker.js", args, { flags });
   assert.is(stderr, "");
   assert.not(timedOut);
   assert.is(code, 0);
@@ -36,7 +36,7 @@ for (const [task, threads] of [
   ["train", 2],
 ] as const) {
   test(`10,000 x ${task} in a plain loop, ${threads} threads: memory is flat after the first 2,000`, async () => {
-    const samples = (await samplesOf(task, "10000", String(threads))).slice(1);
+    const samples = (await samplesOf([task, "10000", String(threads)])).slice(1);
     const [warm, last] = [samples[0], samples[samples.length - 1]];
     assert.is(last.step, 10_000);
     for (const { usedBytes } of samples) assert.is(usedBytes, warm.usedBytes);
@@ -45,9 +45,14 @@ for (const [task, threads] of [
   });
 }
 
-test("50 models made and dropped in turn, in a memory for 8", async () => {
-  const samples = await samplesOf("models", "50");
+test("50 models made and dropped in turn, in a memory for 8, with garbage collected after each", async () => {
+  const samples = await samplesOf(["models", "50"]);
   for (const { usedBytes } of samples) assert.ok(usedBytes < 3 * samples[0].usedBytes, JSON.stringify(samples));
+});
+
+test("50 models made and dropped in turn, in a memory for 8: when it is full, the engine collects garbage", async () => {
+  const samples = await samplesOf(["models", "50"], []);
+  assert.is(samples[samples.length - 1].step, 50);
 });
 
 const MIB = 2 ** 20;

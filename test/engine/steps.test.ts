@@ -2,7 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { UsageError } from "#src/core/errors.js";
-import type { Engine, Step } from "#src/core/engine.js";
+import type { Engine } from "#src/core/engine.js";
+import type { Step } from "#src/core/runner.js";
 import { Random } from "#src/core/random.js";
 import { createEngine } from "#src/engine.js";
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential } from "#src/nn/index.js";

@@ -7,7 +7,7 @@
  *
  * The kernels have no static data and allocate nothing; only the coordinator grows the memory, between programs.
  */
-import { BackendError } from "../../core/errors.js";
+import { BackendError, MemoryFullError } from "../../core/errors.js";
 import type { Buffer } from "../backend.js";
 
 const PAGE_BYTES = 65536;
@@ -59,7 +59,7 @@ export class Arena {
     const size = Math.max(UNIT_BYTES, Math.ceil(sizeBytes / UNIT_BYTES) * UNIT_BYTES);
     const buffer = this.takeFree(size) ?? this.takeEnd(size);
     if (buffer === null) {
-      throw new BackendError(
+      throw new MemoryFullError(
         `wasm: memory is full (${label} needs ${formatBytes(size)}, in use ${formatBytes(this.usedBytes)} of ${formatBytes(this.maxBytes)}). ` +
           "Use a smaller batch, a smaller width or input size, or drop tensors and models that you keep.",
       );

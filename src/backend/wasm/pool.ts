@@ -80,7 +80,7 @@ export class PoolExecutor implements Executor {
     this.pool ??= import("piscina").then(
       ({ Piscina }) =>
         new Piscina<WalkTask, void>({
-          filename: new URL("./worker.js", import.meta.url).href,
+          filename: new URL("./worker-entry.cjs", import.meta.url).href,
           minThreads: this.threads,
           maxThreads: this.threads,
           concurrentTasksPerWorker: 1,

@@ -1,6 +1,6 @@
 /**
  * A worker of the pool: makes its own instance of the kernels on the shared memory once, then walks one program per task.
- * It knows no kernel and no tensor. Run by piscina (pool.ts).
+ * It knows no kernel and no tensor. Started by worker-entry.cts in threads of piscina (pool.ts).
  */
 import { workerData } from "node:worker_threads";
 import { instantiate } from "./instantiate.js";

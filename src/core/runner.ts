@@ -1,0 +1,201 @@
+/**
+ * Runs sealed programs, one after the other, on the backend. All allocation, upload and read-back happen here, between
+ * programs, so nobody touches tensor memory while kernels run. Next layers: plan.ts (memory), backend/ (kernels).
+ */
+import type { Backend, HostArray, LoadedPlan } from "../backend/backend.js";
+import { collectGarbage } from "./collect.js";
+import { BackendError, MemoryFullError, UsageError } from "./errors.js";
+import { type BuiltPlan, buildPlan } from "./plan.js";
+import type { RecordedCall } from "./program.js";
+import { failReads, type SealedProgram } from "./seal.js";
+import type { Storage } from "./storage.js";
+import type { Tensor } from "./tensor.js";
+
+/** One call of a program run step by step. */
+export interface Step extends RecordedCall {
+  readonly index: number;
+  readonly count: number;
+  /** The values of one of the call's tensors, as they are now. */
+  read(tensor: Tensor): Promise<Float32Array>;
+}
+
+interface Loaded {
+  readonly built: BuiltPlan;
+  readonly loaded: LoadedPlan;
+}
+
+export class Runner {
+  private tail: Promise<void> = Promise.resolve();
+  private closed = false;
+  /** Set when kernels stopped half-way: tensor memory can no longer be trusted. */
+  private lost: Error | null = null;
+
+  constructor(private readonly backend: Backend) {}
+
+  /** Runs a program in its turn, and delivers what was awaited. */
+  async run(sealed: SealedProgram): Promise<void> {
+    try {
+      await this.enqueue(async () => {
+        const { built, loaded } = await this.load(sealed, { reuse: true });
+        await this.guard(loaded.run(0, sealed.calls.length));
+        await this.finish(sealed, built);
+      });
+    } catch (error) {
+      failReads(sealed.reads, error);
+    }
+  }
+
+  /** Runs a program one call at a time, yielding each when it has run. Leaving the loop early runs the rest. */
+  async *steps(sealed: SealedProgram): AsyncGenerator<Step> {
+    const { calls, reads } = sealed;
+    const endTurn = await this.takeTurn().catch((error) => failReads(reads, error));
+    try {
+      const { built, loaded } = await this.load(sealed, { reuse: false });
+      let next = 0;
+      let ended = false;
+      const read = async (tensor: Tensor): Promise<Float32Array> => {
+        if (ended) {
+          throw new UsageError(
+            `steps: the loop has ended (${tensor.storage.label} [${tensor.shape.join(",")}]). Read values inside the loop.`,
+          );
+        }
+        const values = await this.backend.read(built.placeOf(tensor.storage), 0, tensor.size);
+        return values instanceof Float32Array ? values : Float32Array.from(values);
+      };
+      try {
+        while (next < calls.length) {
+          const index = next++;
+          await this.guard(loaded.run(index, next));
+          yield { ...calls[index], index, count: calls.length, read };
+        }
+      } finally {
+        ended = true;
+        if (this.lost === null) {
+          await this.guard(loaded.run(next, calls.length));
+          await this.finish(sealed, built);
+        }
+      }
+    } catch (error) {
+      failReads(reads, error);
+    } finally {
+      endTurn();
+    }
+  }
+
+  /** Elements [begin, end) of kept memory, as they are when all that was queued before has run. */
+  async read(storage: Storage, begin: number, end: number): Promise<HostArray> {
+    return this.enqueue(() => {
+      const { buffer } = storage.memory;
+      if (buffer === null) {
+        throw new BackendError(`data: the program that computes ${storage.label} failed. See its error.`);
+      }
+      return this.backend.read({ buffer, length: storage.length, dtype: storage.dtype }, begin, end - begin);
+    });
+  }
+
+  /** Gives kept memory back. Safe at any time: it is handed out again between programs only. */
+  release(memory: Storage["memory"]): void {
+    if (memory.buffer === null) return;
+    this.backend.release(memory.buffer);
+    memory.buffer = null;
+  }
+
+  /** Ends the backend once all that was queued has run. */
+  async close(): Promise<void> {
+    await this.tail;
+    if (this.closed) return;
+    this.closed = true;
+    await this.backend.close();
+  }
+
+  /**
+   * Gives a program its memory. If there is not enough, it is as if the program had not been recorded (those that it
+   * adopted were, and run later): the next, smaller one finds parameters, optimiser and counters as they were.
+   */
+  private async load(sealed: SealedProgram, options: { reuse: boolean }): Promise<Loaded> {
+    try {
+      if (!sealed.closedBefore.every((program) => program.ran)) {
+        throw new BackendError("engine: a program that this one builds on could not run. See its error.");
+      }
+      const loaded = await this.place(sealed, options);
+      for (const part of sealed.parts) part.settle();
+      return loaded;
+    } catch (error) {
+      if (sealed.isUsed()) {
+        this.lost = new BackendError(
+          `engine: a program failed after others were recorded on its results (${error instanceof Error ? error.message : String(error)}). ` +
+            "Create a new engine, and await each program before you record the next.",
+        );
+      } else {
+        sealed.reopen();
+      }
+      throw error;
+    }
+  }
+
+  /** Plans and loads; a full memory is tried once more without what has become garbage. */
+  private async place(sealed: SealedProgram, options: { reuse: boolean }): Promise<Loaded> {
+    try {
+      return await this.placeOnce(sealed, options);
+    } catch (error) {
+      if (!(error instanceof MemoryFullError)) throw error;
+      await collectGarbage();
+      return this.placeOnce(sealed, options);
+    }
+  }
+
+  private async placeOnce({ parts, calls }: SealedProgram, options: { reuse: boolean }): Promise<Loaded> {
+    const built = buildPlan(this.backend, parts, calls, options);
+    try {
+      return { built, loaded: await this.backend.load(built.plan) };
+    } catch (error) {
+      built.giveBack();
+      throw error;
+    }
+  }
+
+  /** Delivers what was awaited and releases what nobody can ask for any more. */
+  private async finish({ parts, reads }: SealedProgram, built: BuiltPlan): Promise<void> {
+    for (const { storage, begin, length, deliver } of reads) {
+      deliver(await this.backend.read(built.placeOf(storage), begin, length));
+    }
+    for (const part of parts) for (const storage of part.releases) this.release(storage.memory);
+  }
+
+  /** Waits until all that was queued before has run; then it is the caller's turn until the returned function is called. */
+  private async takeTurn(): Promise<() => void> {
+    const before = this.tail;
+    let endTurn: () => void = () => {};
+    this.tail = new Promise<void>((resolve) => {
+      endTurn = resolve;
+    });
+    await before;
+    const refusal = this.closed
+      ? new UsageError("engine: it is closed. Create another with createEngine().")
+      : this.lost;
+    if (refusal === null) return endTurn;
+    endTurn();
+    throw refusal;
+  }
+
+  /** Runs a job in its turn. */
+  private async enqueue<T>(job: () => T | Promise<T>): Promise<T> {
+    const endTurn = await this.takeTurn();
+    try {
+      return await job();
+    } finally {
+      endTurn();
+    }
+  }
+
+  /** A failure while kernels run leaves tensors half written: from then on the engine only repeats the error. */
+  private async guard(run: Promise<void>): Promise<void> {
+    try {
+      await run;
+    } catch (error) {
+      const reason = error instanceof Error ? error : new Error(String(error));
+      this.lost = reason;
+      throw reason;
+    }
+  }
+}
