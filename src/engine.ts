@@ -1,5 +1,6 @@
 /** Creates engines: the only file that knows the backends by name. */
 import type { Backend } from "./backend/backend.js";
+import { collectGarbage } from "./collect.js";
 import { Engine } from "./core/engine.js";
 import { UsageError } from "./core/errors.js";
 
@@ -22,7 +23,7 @@ const MAX_THREADS = 256;
 
 /** Makes an engine. Throws UsageError for options that make no sense, BackendError where WebAssembly SIMD is missing. */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
-  return new Engine(await createBackend(options));
+  return new Engine(await createBackend(options), collectGarbage);
 }
 
 async function createBackend(options: EngineOptions): Promise<Backend> {

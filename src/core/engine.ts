@@ -27,8 +27,12 @@ export class Engine {
   private readonly runner: Runner;
   private readonly finalizer: FinalizationRegistry<Storage["memory"]>;
 
-  constructor(readonly backend: Backend) {
-    this.runner = new Runner(backend);
+  /** @param collectGarbage called when memory is full, before that becomes an error. */
+  constructor(
+    readonly backend: Backend,
+    collectGarbage: () => Promise<void>,
+  ) {
+    this.runner = new Runner(backend, collectGarbage);
     this.finalizer = new FinalizationRegistry((memory) => this.runner.release(memory));
   }
 

@@ -3,7 +3,6 @@
  * programs, so nobody touches tensor memory while kernels run. Next layers: plan.ts (memory), backend/ (kernels).
  */
 import type { Backend, HostArray, LoadedPlan } from "../backend/backend.js";
-import { collectGarbage } from "./collect.js";
 import { BackendError, MemoryFullError, UsageError } from "./errors.js";
 import { type BuiltPlan, buildPlan } from "./plan.js";
 import type { RecordedCall } from "./program.js";
@@ -30,7 +29,10 @@ export class Runner {
   /** Set when kernels stopped half-way: tensor memory can no longer be trusted. */
   private lost: Error | null = null;
 
-  constructor(private readonly backend: Backend) {}
+  constructor(
+    private readonly backend: Backend,
+    private readonly collectGarbage: () => Promise<void>,
+  ) {}
 
   /** Runs a program in its turn, and delivers what was awaited. */
   async run(sealed: SealedProgram): Promise<void> {
@@ -139,7 +141,7 @@ export class Runner {
       return await this.placeOnce(sealed, options);
     } catch (error) {
       if (!(error instanceof MemoryFullError)) throw error;
-      await collectGarbage();
+      await this.collectGarbage();
       return this.placeOnce(sealed, options);
     }
   }
