@@ -158,7 +158,7 @@ arena("arenaBaseBytes takes effect: 64 KiB below 4 GiB, 128 KiB do not fit", asy
       thrown = error;
     });
   assert.instance(thrown, BackendError);
-  assert.match(String(thrown), /^BackendError: wasm: memory is full /);
+  assert.match(String(thrown), /^MemoryFullError: wasm: memory is full /);
   await engine.close();
 });
 
