@@ -1,4 +1,5 @@
-// The only export list. Every kernel has the same signature, so that a worker can walk a program without knowing any:
+// The only export list. Every kernel has the same signature, so that a worker can walk a program without knowing any (the
+// micro-kernels and threefryWords are exported for the compiler and the tests; no program holds them):
 //
 //   kernel(args: address of its argument record, scratch: this worker's own memory, grainBegin, grainEnd)
 export {

@@ -181,16 +181,21 @@ export function linearBackwardWeight(args: usize, scratch: usize, grainBegin: i3
   }
 }
 
-/** dBias[o] (+)= sum of dy[·][o], added over the batch in order. Grain g: outputs [g · 64, …). */
+/** dBias[o] (+)= sum of dy[·][o]: chains of KC images, added in order. Grain g: outputs [g · 64, …). */
 export function linearBackwardBias(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LinearArgs>(args);
   const end = min(s.outFeatures, grainEnd * 64);
   for (let o = grainBegin * 64; o < end; o++) {
     let sum: f32 = 0;
     let from = s.dy + ((<usize>o) << 2);
-    for (let image = 0; image < s.batch; image++) {
-      sum += load<f32>(from);
-      from += (<usize>s.outFeatures) << 2;
+    for (let image = 0; image < s.batch; image += KC) {
+      const chainEnd = min(s.batch, image + KC);
+      let chain: f32 = 0;
+      for (let i = image; i < chainEnd; i++) {
+        chain += load<f32>(from);
+        from += (<usize>s.outFeatures) << 2;
+      }
+      sum += chain;
     }
     const to = s.dBias + ((<usize>o) << 2);
     store<f32>(to, s.accumulate ? load<f32>(to) + sum : sum);

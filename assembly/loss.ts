@@ -52,13 +52,14 @@ export function logSoftmaxBackward(args: usize, scratch: usize, grainBegin: i32,
   }
 }
 
-/** loss = −mean of y[row][label]: y holds log-probabilities. One grain: rows are added in order, in float64. */
+/** loss = −mean of y[row][label]: y holds log-probabilities; NaN for a label outside [0, classes). One grain: rows are added in order, in float64. */
 export function nllForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LossArgs>(args);
   let sum: f64 = 0;
   for (let row = 0; row < s.rows; row++) {
     const label = load<i32>(s.labels + ((<usize>row) << 2));
-    sum += <f64>load<f32>(s.y + ((<usize>row * s.classes + label) << 2));
+    // A label that is no class makes the loss NaN, never a read of other memory.
+    sum += <u32>label < <u32>s.classes ? <f64>load<f32>(s.y + ((<usize>row * s.classes + label) << 2)) : NaN;
   }
   store<f32>(s.loss, <f32>(-sum / <f64>s.rows));
 }
@@ -66,10 +67,11 @@ export function nllForward(args: usize, scratch: usize, grainBegin: i32, grainEn
 /** dx = (exp(y) − [class is the label]) · dLoss / rows: the gradient of the mean cross-entropy. A grain is a row. */
 export function crossEntropyBackward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LossArgs>(args);
-  const factor = <f64>load<f32>(s.dLoss) / <f64>s.rows;
+  const scale = <f64>load<f32>(s.dLoss) / <f64>s.rows;
   for (let row = grainBegin; row < grainEnd; row++) {
     const at = (<usize>row * s.classes) << 2;
     const label = load<i32>(s.labels + ((<usize>row) << 2));
+    const factor = <u32>label < <u32>s.classes ? scale : NaN;
     for (let c = 0; c < s.classes; c++) {
       const here = at + ((<usize>c) << 2);
       const probability = exp(<f64>load<f32>(s.y + here));
@@ -84,7 +86,7 @@ export function labelRank(args: usize, scratch: usize, grainBegin: i32, grainEnd
   for (let row = grainBegin; row < grainEnd; row++) {
     const x = s.x + ((<usize>row * s.classes) << 2);
     const label = load<i32>(s.labels + ((<usize>row) << 2));
-    const own = load<f32>(x + ((<usize>label) << 2));
+    const own: f32 = <u32>label < <u32>s.classes ? load<f32>(x + ((<usize>label) << 2)) : <f32>NaN;
     let rank = 0;
     for (let c = 0; c < s.classes; c++) {
       const value = load<f32>(x + ((<usize>c) << 2));

@@ -29,23 +29,31 @@ function buildTypes() {
 
 async function buildVendor() {
   const vendored = readdirSync(path.join(root, "src/vendor")).filter((file) => file.endsWith(".ts"));
-  const { metafile } = await build({
-    absWorkingDir: root,
-    entryPoints: vendored.map((file) => path.join(root, "src/vendor", file)),
-    outdir: path.join(root, "dist/vendor"),
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    legalComments: "inline",
-    metafile: true,
-    // CommonJS packages inside an ES module bundle still call require("node:…"). The alias: packages import createRequire too.
-    banner: {
-      js: 'import { createRequire as bannerRequire } from "node:module"; const require = bannerRequire(import.meta.url);',
-    },
-    logLevel: "warning",
-  });
-  writeFileSync(path.join(root, "dist/vendor/THIRD-PARTY.txt"), thirdPartyNotice(Object.keys(metafile.inputs)));
+  const inputs = [];
+  for (const file of vendored) {
+    // The loader of the kernels must not need Node; CommonJS packages in the other bundles call require("node:…").
+    const node = file !== "loader.ts";
+    const { metafile } = await build({
+      absWorkingDir: root,
+      entryPoints: [path.join(root, "src/vendor", file)],
+      outdir: path.join(root, "dist/vendor"),
+      bundle: true,
+      format: "esm",
+      platform: node ? "node" : "neutral",
+      target: node ? "node20" : "es2022",
+      legalComments: "inline",
+      metafile: true,
+      // The alias: packages import createRequire too.
+      banner: node
+        ? {
+            js: 'import { createRequire as bannerRequire } from "node:module"; const require = bannerRequire(import.meta.url);',
+          }
+        : {},
+      logLevel: "warning",
+    });
+    inputs.push(...Object.keys(metafile.inputs));
+  }
+  writeFileSync(path.join(root, "dist/vendor/THIRD-PARTY.txt"), thirdPartyNotice(inputs));
 }
 
 /** Name, version, licence and licence text of each package that a bundle took files from, and notices in the files themselves. */

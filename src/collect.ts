@@ -15,5 +15,6 @@ async function nodeCollector(): Promise<(() => void) | undefined> {
   const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([import("node:v8"), import("node:vm")]);
   setFlagsFromString("--expose-gc");
   const found: unknown = runInNewContext("gc");
+  setFlagsFromString("--no-expose-gc");
   return typeof found === "function" ? () => found() : undefined;
 }

@@ -27,28 +27,41 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
 }
 
 async function createBackend(options: EngineOptions): Promise<Backend> {
-  const { backend = "wasm", precision = "float32" } = options;
+  const { backend = "wasm", precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
+  checkChoice("backend", backend, ["wasm", "reference"]);
+  checkChoice("precision", precision, ["float32", "float64"]);
+  checkChoice("convAlgorithm", convAlgorithm, ["auto", "im2col", "winograd"]);
+  checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");
+  checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, 2 ** 32, "Leave it out for all there is.");
+  checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
   if (backend === "reference") {
     const { ReferenceBackend } = await import("./backend/reference/reference-backend.js");
     return new ReferenceBackend(precision);
   }
-  if (backend !== "wasm") {
-    throw new UsageError(`createEngine: there is no such backend (backend ${String(backend)}). Use wasm or reference.`);
-  }
-  const threads = options.threads ?? (await defaultThreads());
-  if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
-    throw new UsageError(
-      `createEngine: threads must be an integer from 1 to ${MAX_THREADS} (threads ${threads}). Leave it out to use all cores.`,
-    );
-  }
   const { WasmBackend } = await import("./backend/wasm/wasm-backend.js");
-  const { memoryMaxBytes, arenaBaseBytes, convAlgorithm = "auto" } = options;
   return WasmBackend.create({
-    threads,
+    threads: options.threads ?? (await defaultThreads()),
     convAlgorithm,
     ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
-    ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes }),
+    // The arena hands out whole cache lines.
+    ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes: Math.ceil(arenaBaseBytes / 64) * 64 }),
   });
+}
+
+const PAGE_BYTES = 65536;
+
+function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  throw new UsageError(
+    `createEngine: there is no such ${name} (${name} ${String(value)}). Use ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}.`,
+  );
+}
+
+function checkWhole(name: string, value: number | undefined, least: number, most: number, remedy: string): void {
+  if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
+  throw new UsageError(
+    `createEngine: ${name} must be an integer from ${least} to ${most} (${name} ${value}). ${remedy}`,
+  );
 }
 
 /** The cores this process may use; 1 where there is no shared memory or no pool of threads. */

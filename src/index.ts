@@ -4,7 +4,7 @@
  * Reading order: engine.ts (create) -> ops/ (one file an operation) -> core/engine.ts (record, run) ->
  * backend/wasm/ (plan, pool) -> assembly/ (kernels).
  */
-export type { MemoryUse } from "./backend/backend.js";
+export type { DataType, HostArray, KernelName, MemoryUse, RandomStream } from "./backend/backend.js";
 export { Engine } from "./core/engine.js";
 export {
   BackendError,
@@ -16,6 +16,7 @@ export {
   VerydeepError,
   WeightsError,
 } from "./core/errors.js";
+export type { Phase } from "./core/program.js";
 export type { Step } from "./core/runner.js";
 export { Random } from "./core/random.js";
 export { Parameter, Tensor } from "./core/tensor.js";
@@ -28,14 +29,17 @@ export {
   splitValidation,
 } from "./data/dataset.js";
 export { type Augment, type Batch, Loader, type LoaderOptions } from "./data/loader.js";
+export { CIFAR10_NAMES, cifar10, decodeCifar10 } from "./data/cifar10.js";
 export { openData } from "./data/open-data.js";
-export { shapes } from "./data/shapes.js";
+export { SHAPE_NAMES, shapes } from "./data/shapes.js";
 export { createEngine, type EngineOptions } from "./engine.js";
 export { loadModel, saveModel, type VggMetadata } from "./io/checkpoint.js";
+export { decodePicture, encodePng, fitPicture, type Picture, readPicture } from "./io/picture.js";
 export { vgg, type VggModelOptions } from "./models/vgg.js";
 export {
   VGG_CONFIG_NAMES,
   type VggConfigName,
+  vggConfigName,
   type VggLayer,
   type VggOptions,
   vggLayers,

@@ -1,6 +1,6 @@
 /**
  * The command line: reads the arguments, runs a command (one file each), and turns errors into exit codes:
- * 0 done, 1 failed, 2 called wrongly, 130 interrupted. Under --json, stdout carries one JSON object a line and nothing else.
+ * 0 done, 1 failed, 2 called wrongly, 130 or 143 interrupted. Under --json, stdout carries one JSON object a line and nothing else.
  */
 import { readFileSync } from "node:fs";
 import { UsageError } from "../core/errors.js";

@@ -10,7 +10,7 @@ import { createEngine } from "../engine.js";
 import { loadModel, saveModel, type VggMetadata } from "../io/checkpoint.js";
 import { vgg } from "../models/vgg.js";
 import { vggConfigName, vggLayers, vggTotals } from "../models/vgg-config.js";
-import type { Module } from "../nn/module.js";
+import { inMode, type Module } from "../nn/module.js";
 import { oneCycle } from "../optim/schedule.js";
 import { evaluate } from "../train/evaluate.js";
 import { train } from "../train/trainer.js";
@@ -82,10 +82,11 @@ function classifierOf(engine: Engine, model: Module, { classes, inputSize, mean,
     classNames: classes,
     inputSize,
     async scores(planes) {
-      model.eval();
       const pixels = normalised(planes, { mean, std });
       const scores = await engine.scope(() =>
-        engine.noGrad(() => model.forward(engine.tensor(pixels, [1, 3, inputSize, inputSize]))),
+        engine.noGrad(() =>
+          inMode(model, false, () => model.forward(engine.tensor(pixels, [1, 3, inputSize, inputSize]))),
+        ),
       );
       return scores.data();
     },

@@ -16,6 +16,8 @@ import { Parameter, Tensor } from "./tensor.js";
 
 export class Engine {
   private scopeProgram: Program | null = null;
+  /** The program of the newest recorded call. */
+  private lastProgram: Program | null = null;
   private opName = "";
   private phase: Phase = "forward";
   private readonly modules: string[] = [];
@@ -143,18 +145,26 @@ export class Engine {
       phase: this.phase,
       versions,
     });
+    this.lastProgram = program;
     for (const [role, tensor] of Object.entries(byRole)) {
       if (tensor !== null && isWritten(kernel, role)) this.markWritten(tensor.storage, program, label);
     }
   }
 
-  /** Records the backward pass of a scalar: see autograd.ts. */
+  /** Records the backward pass of a scalar, all of it or nothing: see autograd.ts. */
   backward(loss: Tensor): void {
-    backward(loss);
+    if (this.scopeProgram) backward(loss);
+    else this.recordScope(() => backward(loss));
+  }
+
+  /** Registers what must be undone with the newest recorded call, if its scope throws or its program gets no memory. */
+  onUndo(undo: () => void): void {
+    const program = this.scopeProgram ?? this.lastProgram;
+    if (program?.open) program.undo.push(undo);
   }
 
   /** Registers what a throw in the current scope must undo. */
-  onUndo(undo: () => void): void {
+  onScopeUndo(undo: () => void): void {
     this.scopeProgram?.undo.push(undo);
   }
 
@@ -268,7 +278,8 @@ export class Engine {
   /**
    * Records `fn` like scope(), then runs it one kernel call at a time, yielding each call when it has run: its operation,
    * module, inputs, outputs and gradients, all readable until the end. The numbers are those that scope() computes.
-   * Leaving the loop early runs the rest.
+   * Leaving the loop early runs the rest. Inside the loop read by `step.read()`, or a parameter's data(); any other program
+   * has its turn after the loop, so awaiting one inside it would wait for ever.
    */
   async *steps(fn: () => unknown): AsyncGenerator<Step> {
     if (this.scopeProgram) throw new UsageError("steps: a scope is open. Call steps() outside of scope().");
@@ -279,6 +290,7 @@ export class Engine {
   /** Elements [begin, end) of a tensor; runs the program that computes them if need be. */
   async read(tensor: Tensor, begin = 0, end = tensor.size): Promise<HostArray> {
     const { storage } = tensor;
+    checkRange("read", tensor, begin, end);
     if (storage.hostCopy !== null) return storage.hostCopy.slice(begin, end);
     if (storage.state !== "live") {
       const why = storage.state === "spent" ? "is gone" : "was never computed";
@@ -318,11 +330,7 @@ export class Engine {
 
   /** Overwrites a parameter's elements from `begin` on, in its turn. */
   async write(target: Tensor, data: HostArray, begin: number): Promise<void> {
-    if (begin < 0 || begin + data.length > target.size) {
-      throw new UsageError(
-        `write: ${data.length} values from ${begin} on do not fit (${target.storage.label} [${target.shape.join(",")}]). Give at most ${target.size}.`,
-      );
-    }
+    checkRange("write", target, begin, begin + data.length);
     await this.scope(() => {
       const staging = this.tensor(data, [data.length]);
       this.withOp("write", "update", () =>
@@ -392,6 +400,14 @@ function refusePromise(name: string, result: unknown): void {
       `${name}: the function is asynchronous. Record synchronously; await the results outside of ${name}().`,
     );
   }
+}
+
+function checkRange(name: string, tensor: Tensor, begin: number, end: number): void {
+  if (Number.isInteger(begin) && Number.isInteger(end) && 0 <= begin && begin <= end && end <= tensor.size) return;
+  throw new UsageError(
+    `${name}: elements ${begin} to ${end} are not a part of the tensor (${tensor.storage.label} [${tensor.shape.join(",")}]). ` +
+      `Stay within 0 to ${tensor.size}.`,
+  );
 }
 
 function isThenable(value: unknown): boolean {

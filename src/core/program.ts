@@ -6,7 +6,7 @@
  * across an `await`; a scope has a program of its own. Two programs whose values meet in one call become one: the second is
  * adopted by the first. Kept values (parameters) may be read by many programs: the one that writes them is needed by each,
  * takes no more calls, and runs with the first of them that runs.
- * Next layers: memory-plan.ts decides memory, engine.ts runs.
+ * Next layers: seal.ts closes programs, plan.ts gives them memory, runner.ts runs them.
  */
 import { type HostArray, KERNEL_WRITES, type KernelName, type ShapeOf } from "../backend/backend.js";
 import { UsageError } from "./errors.js";

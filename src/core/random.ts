@@ -18,6 +18,8 @@ const TWO_PI = 6.283185307179586;
 /**
  * Key derivation and drawing encrypt disjoint sets of counters. The second counter word is
  * below 2^21 for a numeric label, 2^30 + position for a character, 2^30 + 2^29 at a string's end, and 2^31 + … for a draw.
+ * Kernels that take a stream's `key` (dropout, initialisers) count in the second word from 0, where numeric labels are: a
+ * stream whose key a kernel has must not be forked by numbers.
  */
 const CHARACTER_DOMAIN = 0x40000000;
 const STRING_END_DOMAIN = 0x60000000;

@@ -26,6 +26,8 @@ interface Loaded {
 export class Runner {
   private tail: Promise<void> = Promise.resolve();
   private closed = false;
+  /** A program that runs step by step stands between two calls. */
+  private paused = false;
   /** Set when kernels stopped half-way: tensor memory can no longer be trusted. */
   private lost: Error | null = null;
 
@@ -68,10 +70,13 @@ export class Runner {
         while (next < calls.length) {
           const index = next++;
           await this.guard(loaded.run(index, next));
+          this.paused = true;
           yield { ...calls[index], index, count: calls.length, read };
+          this.paused = false;
         }
       } finally {
         ended = true;
+        this.paused = false;
         if (this.lost === null) {
           await this.guard(loaded.run(next, calls.length));
           await this.finish(sealed, built);
@@ -84,15 +89,19 @@ export class Runner {
     }
   }
 
-  /** Elements [begin, end) of kept memory, as they are when all that was queued before has run. */
+  /**
+   * Elements [begin, end) of kept memory, as they are when all that was queued before has run; at once where a program
+   * stands between two steps.
+   */
   async read(storage: Storage, begin: number, end: number): Promise<HostArray> {
-    return this.enqueue(() => {
+    const read = (): Promise<HostArray> => {
       const { buffer } = storage.memory;
       if (buffer === null) {
         throw new BackendError(`data: the program that computes ${storage.label} failed. See its error.`);
       }
       return this.backend.read({ buffer, length: storage.length, dtype: storage.dtype }, begin, end - begin);
-    });
+    };
+    return this.paused && storage.memory.buffer ? read() : this.enqueue(read);
   }
 
   /** Gives kept memory back. Safe at any time: it is handed out again between programs only. */

@@ -1,6 +1,6 @@
 /**
  * The memory behind one or more tensors (a flattened tensor shares its storage with the original).
- * Owns the life of that memory; where it lies is decided when its program runs (memory-plan.ts, engine.ts).
+ * Owns the life of that memory; where it lies is decided when its program runs (plan.ts, runner.ts).
  */
 import type { Buffer, DataType, HostArray } from "../backend/backend.js";
 import type { Program } from "./program.js";

@@ -49,6 +49,12 @@ export class Tensor {
     return (await this.engine.read(this))[0];
   }
 
+  /** The values if they are in host memory: given, or awaited before. For checks; not to be changed. */
+  hostValues(): HostArray | null {
+    const { storage } = this;
+    return storage.hostCopy ?? storage.program?.uploads.find((upload) => upload.storage === storage)?.data ?? null;
+  }
+
   /** Keeps the value past its program, for as long as this object is reachable. Returns the tensor. */
   keep(): this {
     this.engine.keep(this);
@@ -98,7 +104,7 @@ export class Parameter extends Tensor {
   setHasGrad(hasGrad: boolean): void {
     const before = this.hasGrad;
     this.hasGrad = hasGrad;
-    this.engine.onUndo(() => {
+    this.engine.onScopeUndo(() => {
       this.hasGrad = before;
     });
   }

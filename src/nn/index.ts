@@ -9,5 +9,6 @@ export {
   LocalResponseNorm,
   MaxPool2d,
   ReLU,
+  type WeightOptions,
 } from "./layers.js";
-export { Module, Sequential, type StateValues } from "./module.js";
+export { Module, Sequential, type StateValue, type StateValues } from "./module.js";

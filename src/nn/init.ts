@@ -1,8 +1,9 @@
 /**
- * Initialisers: how a layer's weights start. Random numbers come from counters (seed and parameter name), so they are the
- * same whatever the number of threads and whatever else is initialised.
+ * Initialisers: how a layer's weights start. A random number is a function of the layer's stream and the element's index
+ * alone: the same whatever the number of threads and whatever else is initialised. layers.ts chooses the streams.
  */
 import type { Engine } from "../core/engine.js";
+import { UsageError } from "../core/errors.js";
 import type { Random } from "../core/random.js";
 import type { Parameter } from "../core/tensor.js";
 
@@ -28,8 +29,12 @@ export const glorotUniform: Initialiser = (parameter, { fanIn, fanOut }, random)
 /**
  * Normal with a fixed standard deviation. The paper's variance of 1e-2 is std 0.1, which overflows in a deep ReLU net at
  * its learning rate; Krizhevsky's is 0.01.
+ * @throws UsageError for a std that is negative or not finite.
  */
 export function normal(std: number): Initialiser {
+  if (!(std >= 0 && Number.isFinite(std))) {
+    throw new UsageError(`normal: std must be a number of at least 0 (std ${std}). Change std.`);
+  }
   return (parameter, _fan, random) => fillRandom("fillNormal", parameter, std, random);
 }
 

@@ -1,5 +1,6 @@
 /** The layers: each holds its parameters and options, and calls one operation of src/ops. */
 import type { Engine } from "../core/engine.js";
+import { ShapeError, UsageError } from "../core/errors.js";
 import { Random } from "../core/random.js";
 import type { Parameter, Tensor } from "../core/tensor.js";
 import { conv2d } from "../ops/conv2d.js";
@@ -19,15 +20,38 @@ export interface WeightOptions {
   readonly bias?: boolean;
   /** Default {@link heNormal}. Biases start at 0. */
   readonly init?: Initialiser;
-  /** Random numbers of the initialiser; default: seed 0. Give every layer a stream of its own. */
+  /**
+   * Random numbers of the initialiser: give every layer a stream of its own. Default: seed 0 and how many layers of this
+   * engine have taken a default before, so the same program makes the same net.
+   */
   readonly random?: Random;
+}
+
+/** Streams given to layers that were built without one. */
+const defaultStreams = new WeakMap<Engine, number>();
+
+/** A stream that no other layer of the engine has. */
+function nextStream(engine: Engine): Random {
+  const count = defaultStreams.get(engine) ?? 0;
+  defaultStreams.set(engine, count + 1);
+  return new Random(0, "layer", count);
+}
+
+function checkSizes(layer: string, sizes: Readonly<Record<string, number>>): void {
+  for (const [name, size] of Object.entries(sizes)) {
+    if (!Number.isInteger(size) || size < 1) {
+      throw new ShapeError(`${layer}: ${name} must be an integer of at least 1 (${name} ${size}). Change ${name}.`);
+    }
+  }
 }
 
 export interface Conv2dLayerOptions extends WeightOptions {
   readonly inChannels: number;
   readonly outChannels: number;
   readonly kernelSize: Pair;
+  /** Default 1. */
   readonly stride?: Pair;
+  /** Default 0. */
   readonly padding?: Pair;
 }
 
@@ -35,21 +59,28 @@ export interface Conv2dLayerOptions extends WeightOptions {
 export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
+  private readonly stride: Pair;
+  private readonly padding: Pair;
 
+  /** @throws ShapeError for a size, stride or padding out of range. */
   constructor(
     engine: Engine,
     readonly options: Conv2dLayerOptions,
   ) {
     super();
-    const { inChannels, outChannels, bias = true, init = heNormal, random = new Random(0) } = options;
+    const { inChannels, outChannels, bias = true, init = heNormal } = options;
+    checkSizes("Conv2d", { inChannels, outChannels });
     const [kH, kW] = pair("Conv2d", "kernelSize", options.kernelSize, 1);
+    this.stride = pair("Conv2d", "stride", options.stride ?? 1, 1);
+    this.padding = pair("Conv2d", "padding", options.padding ?? 0, 0);
+    const random = options.random ?? nextStream(engine);
     this.weight = engine.parameter([outChannels, inChannels, kH, kW], "weight");
     init(this.weight, { fanIn: inChannels * kH * kW, fanOut: outChannels * kH * kW }, random);
     this.bias = bias ? zeroBias(engine, outChannels, random) : null;
   }
 
   override forward(x: Tensor): Tensor {
-    const { stride = 1, padding = 0 } = this.options;
+    const { stride, padding } = this;
     return conv2d(x, this.weight, this.bias, { stride, padding });
   }
 
@@ -68,12 +99,15 @@ export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
+  /** @throws ShapeError for a size out of range. */
   constructor(
     engine: Engine,
     readonly options: LinearLayerOptions,
   ) {
     super();
-    const { inFeatures, outFeatures, bias = true, init = heNormal, random = new Random(0) } = options;
+    const { inFeatures, outFeatures, bias = true, init = heNormal } = options;
+    checkSizes("Linear", { inFeatures, outFeatures });
+    const random = options.random ?? nextStream(engine);
     this.weight = engine.parameter([outFeatures, inFeatures], "weight");
     init(this.weight, { fanIn: inFeatures, fanOut: outFeatures }, random);
     this.bias = bias ? zeroBias(engine, outFeatures, random) : null;
@@ -126,15 +160,23 @@ export class Dropout extends Module {
   /** Training passes so far. */
   passes = 0;
 
+  /**
+   * @param p probability that an element becomes 0.
+   * @param random stream of the masks. Default: one that no other layer has, chosen at the first training pass, because
+   * the layer learns its engine there.
+   * @throws UsageError unless 0 <= p < 1.
+   */
   constructor(
     readonly p: number,
-    readonly random: Random = new Random(0),
+    private random?: Random,
   ) {
     super();
+    if (!(p >= 0 && p < 1)) throw new UsageError(`Dropout: p must be at least 0 and below 1 (p ${p}). Change p.`);
   }
 
   override forward(x: Tensor): Tensor {
     if (!this.training || this.p === 0) return x;
+    this.random ??= nextStream(x.engine);
     const y = dropout(x, { p: this.p, random: { ...this.random.key, counter: this.passes } });
     this.passes++;
     x.engine.onUndo(() => {

@@ -1,3 +1,4 @@
+export type { Pair } from "./check.js";
 export { type Conv2dOptions, conv2d } from "./conv2d.js";
 export { type DropoutOptions, dropout } from "./dropout.js";
 export { add, mul, scale, sum } from "./elementwise.js";

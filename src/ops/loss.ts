@@ -6,7 +6,8 @@
  *                 dLogits = (softmax − one-hot) / rows
  *   labelRank     logits, labels  ->  int32 [rows]: how many classes lie ahead of the true one (0: top-1 is right)
  *
- * Throws ShapeError for wrong ranks or counts that differ. Labels are checked where they enter (labelsTensor).
+ * Throws ShapeError for wrong ranks or counts that differ, UsageError for a label outside [0, classes). Labels that were
+ * computed, not given, cannot be checked before they are there: one that is no class makes loss and gradient NaN.
  */
 import type { ClassesShape } from "../backend/backend.js";
 import { apply, type Op } from "../core/autograd.js";
@@ -108,5 +109,12 @@ function checkLabels(op: string, logits: Tensor, labels: Tensor): ClassesShape {
       `${op}: one label per row is needed (logits ${formatShape(logits.shape)}, labels ${formatShape(labels.shape)}). Give ${rows} labels.`,
     );
   }
+  labels.hostValues()?.forEach((label, place) => {
+    if (label < 0 || label >= classes) {
+      throw new UsageError(
+        `${op}: label ${label} at place ${place} is not a class (classes ${classes}). Use integers from 0 to ${classes - 1}.`,
+      );
+    }
+  });
   return { rows, classes };
 }

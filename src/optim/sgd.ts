@@ -32,9 +32,12 @@ export class SGD {
   private readonly form: "pytorch" | "caffe";
   private readonly velocities = new Map<Parameter, Tensor>();
 
-  /** @throws UsageError for a negative or infinite setting, no parameters, or a parameter in two groups. */
+  /** @throws UsageError for a setting that is negative, infinite or unknown, no parameters, or a parameter in two groups. */
   constructor(parameters: readonly Parameter[] | readonly ParameterGroup[], options: SgdOptions) {
     const { lr, momentum = 0, weightDecay = 0, form = "pytorch" } = options;
+    if (form !== "pytorch" && form !== "caffe") {
+      throw new UsageError(`SGD: there is no such form (form ${String(form)}). Use pytorch or caffe.`);
+    }
     this.lr = lr;
     this.form = form;
     this.groups = toGroups(parameters).map((group) => ({ lrScale: 1, momentum, weightDecay, ...group }));
@@ -42,17 +45,17 @@ export class SGD {
     if (all.length === 0 || new Set(all).size !== all.length) {
       throw new UsageError(`SGD: no parameter, or one twice (parameters ${all.length}). Give each parameter once.`);
     }
-    for (const group of this.groups) {
-      for (const [name, value] of Object.entries({ lr, ...group, parameters: 0 })) {
-        if (!(Number(value) >= 0) || value === Number.POSITIVE_INFINITY) {
-          throw new UsageError(`SGD: ${name} must be a number of at least 0 (${name} ${value}). Change it.`);
-        }
-      }
+    for (const { lrScale, momentum, weightDecay } of this.groups) {
+      checkSettings({ lr, lrScale, momentum, weightDecay });
     }
   }
 
-  /** Records the update of every parameter that has a gradient. */
+  /**
+   * Records the update of every parameter that has a gradient.
+   * @throws UsageError where `lr` was set to a negative number or one that is not finite; nothing is recorded then.
+   */
   step(): void {
+    checkSettings({ lr: this.lr });
     for (const { parameters, lrScale, momentum, weightDecay } of this.groups) {
       for (const param of parameters) {
         const { grad } = param;
@@ -79,6 +82,14 @@ export class SGD {
     this.velocities.set(param, velocity);
     engine.onUndo(() => this.velocities.delete(param));
     return velocity;
+  }
+}
+
+function checkSettings(settings: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(settings)) {
+    if (!(value >= 0 && Number.isFinite(value))) {
+      throw new UsageError(`SGD: ${name} must be a number of at least 0 (${name} ${value}). Change it.`);
+    }
   }
 }
 

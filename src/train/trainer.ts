@@ -6,7 +6,7 @@ import { DivergedError, UsageError } from "../core/errors.js";
 import type { DataSplits, Normalise } from "../data/dataset.js";
 import { pixelStatistics } from "../data/dataset.js";
 import { type Augment, type Batch, Loader } from "../data/loader.js";
-import type { Module } from "../nn/module.js";
+import { engineOf, inMode, type Module } from "../nn/module.js";
 import { crossEntropy, labelRank, labelsTensor } from "../ops/loss.js";
 import { constant, type Schedule } from "../optim/schedule.js";
 import { SGD } from "../optim/sgd.js";
@@ -29,7 +29,7 @@ export interface TrainOptions {
   readonly augment?: Augment;
   /** Default: mean and std of the training pictures. */
   readonly normalise?: Normalise;
-  /** Ends the run after the current step, by throwing the signal's reason. */
+  /** Ends the run after the current step, or batch of the validation, by throwing the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -69,8 +69,9 @@ export interface EpochRecord {
 }
 
 /**
- * Trains a classifier. Leaves the model in training mode, with the weights of the last step.
- * @throws UsageError for options out of range; DivergedError when the loss is no longer a finite number.
+ * Trains a classifier. Leaves the model in training mode, with the weights of the last step. Every step is in training mode,
+ * whatever the mode in between.
+ * @throws UsageError for options out of range or a model without parameters; DivergedError when the loss is no longer a finite number.
  */
 export async function* train(
   model: Module,
@@ -81,6 +82,7 @@ export async function* train(
   if (!Number.isInteger(epochs) || epochs < 1) {
     throw new UsageError(`train: epochs must be a positive whole number (epochs ${epochs}). Change it.`);
   }
+  const engine = engineOf("train", model);
   const normalise = options.normalise ?? pixelStatistics(data.train);
   const loader = new Loader(data.train, { batch, seed, shuffle: true, normalise, augment: options.augment ?? {} });
   const isBias = (name: string): boolean => name.endsWith("bias");
@@ -91,7 +93,6 @@ export async function* train(
     ],
     { lr, momentum, weightDecay },
   );
-  const { engine } = model.parameters()[0];
   const { steps } = loader;
   const start = performance.now();
   let step = 0;
@@ -109,6 +110,8 @@ export async function* train(
       const { labels } = next.value;
       optimiser.lr = lr * schedule(step, steps * epochs);
       const running = trainStep(model, optimiser, next.value);
+      // Where the next batch cannot be made, nobody awaits the step: its failure must not end the process.
+      running.catch(() => {});
       // The next batch is made while the workers compute.
       next = batches.next();
       const { loss, correct } = await running;
@@ -129,7 +132,11 @@ export async function* train(
       };
     }
     const trainMs = performance.now() - epochStart;
-    const validation = await evaluate(model, data.validation, { batch, normalise });
+    const validation = await evaluate(model, data.validation, {
+      batch,
+      normalise,
+      ...(signal === undefined ? {} : { signal }),
+    });
     yield {
       kind: "epoch",
       epoch,
@@ -150,10 +157,10 @@ async function trainStep(
   optimiser: SGD,
   { x, shape, labels }: Batch,
 ): Promise<{ loss: number; correct: number }> {
-  const { engine } = model.parameters()[0];
+  const engine = engineOf("train", model);
   const { loss, ranks } = await engine.scope(() => {
     optimiser.zeroGrad();
-    const logits = model.forward(engine.tensor(x, shape));
+    const logits = inMode(model, true, () => model.forward(engine.tensor(x, shape)));
     const truth = labelsTensor(engine, labels, logits.shape[1]);
     const loss = crossEntropy(logits, truth);
     loss.backward();

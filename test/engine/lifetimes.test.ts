@@ -268,7 +268,7 @@ test("read(begin, end), write(data, begin) of a parameter; out of range is refus
   await rejects(
     w.write(Float32Array.of(1, 2), 5),
     UsageError,
-    "write: 2 values from 5 on do not fit (w [2,3]). Give at most 6.",
+    "write: elements 5 to 7 are not a part of the tensor (w [2,3]). Stay within 0 to 6.",
   );
 });
 

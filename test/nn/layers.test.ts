@@ -1,7 +1,7 @@
 /** Initialisers by their statistics, and dropout as a layer. What the layers compute: test/ops. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { UsageError } from "#src/core/errors.js";
+import { ShapeError, UsageError } from "#src/core/errors.js";
 import { Random } from "#src/core/random.js";
 import { createEngine } from "#src/engine.js";
 import { Conv2d, Dropout, glorotUniform, type Initialiser, Linear, normal } from "#src/nn/index.js";
@@ -86,7 +86,64 @@ test("Dropout: another mask each training pass, the identity in evaluation", asy
   assert.is(layer.passes, 2);
   assert.equal(await new Dropout(0.5, new Random(1, "classifier.2")).forward(x).data(), first);
   assert.is(new Dropout(0).forward(x), x);
-  throws(() => new Dropout(1).forward(x), UsageError, "dropout: p must be at least 0 and below 1 (p 1). Change p.");
+});
+
+test("layers built without random have numbers of their own, the same in every run", async () => {
+  const build = async (): Promise<Float32Array[]> => {
+    const own = await createEngine({ threads: 1 });
+    const conv = { inChannels: 3, outChannels: 3, kernelSize: 1 };
+    const layers = [0, 1].map(() => new Linear(own, { inFeatures: 3, outFeatures: 3 }));
+    const convs = [0, 1].map(() => new Conv2d(own, conv));
+    // A stream given to a layer takes none of the others' numbers.
+    new Linear(own, { inFeatures: 3, outFeatures: 3, random: new Random(9) });
+    const dropouts = [new Dropout(0.5), new Dropout(0.5)];
+    const masks = dropouts.map((layer) => layer.forward(own.tensor(new Float32Array(64).fill(1), [64])).data());
+    const weights = [...layers, ...convs].map(({ weight }) => weight.read());
+    const all = await Promise.all([...weights, ...masks]);
+    await own.close();
+    return all;
+  };
+  const first = await build();
+  assert.is(new Set(first.map((numbers) => numbers.join())).size, first.length);
+  assert.equal(await build(), first);
+});
+
+test("options out of range: refused at construction", () => {
+  const conv = { inChannels: 1, outChannels: 1, kernelSize: 3 };
+  const linear = { inFeatures: 1, outFeatures: 1 };
+  const sizes: [() => unknown, string][] = [
+    [
+      () => new Conv2d(engine, { ...conv, inChannels: 0 }),
+      "Conv2d: inChannels must be an integer of at least 1 (inChannels 0). Change inChannels.",
+    ],
+    [
+      () => new Conv2d(engine, { ...conv, outChannels: 1.5 }),
+      "Conv2d: outChannels must be an integer of at least 1 (outChannels 1.5). Change outChannels.",
+    ],
+    [
+      () => new Conv2d(engine, { ...conv, stride: 0 }),
+      "Conv2d: stride must be an integer of at least 1, or two of them (stride 0). Change stride.",
+    ],
+    [
+      () => new Conv2d(engine, { ...conv, padding: [0, -1] }),
+      "Conv2d: padding must be an integer of at least 0, or two of them (padding [0,-1]). Change padding.",
+    ],
+    [
+      () => new Linear(engine, { ...linear, inFeatures: NaN }),
+      "Linear: inFeatures must be an integer of at least 1 (inFeatures NaN). Change inFeatures.",
+    ],
+    [
+      () => new Linear(engine, { ...linear, outFeatures: -2 }),
+      "Linear: outFeatures must be an integer of at least 1 (outFeatures -2). Change outFeatures.",
+    ],
+  ];
+  for (const [run, text] of sizes) throws(run, ShapeError, text);
+  for (const p of [1, -0.1, NaN]) {
+    throws(() => new Dropout(p), UsageError, `Dropout: p must be at least 0 and below 1 (p ${p}). Change p.`);
+  }
+  for (const std of [-1, NaN, Infinity]) {
+    throws(() => normal(std), UsageError, `normal: std must be a number of at least 0 (std ${std}). Change std.`);
+  }
 });
 
 test.run();

@@ -1,10 +1,13 @@
 /** Modules: names, state dictionaries, filters, modes. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { ShapeError, WeightsError } from "#src/core/errors.js";
+import { ShapeError, UsageError, WeightsError } from "#src/core/errors.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
 import { Conv2d, Dropout, Linear, MaxPool2d, ReLU, Sequential } from "#src/nn/index.js";
+import { sum } from "#src/ops/index.js";
+import { engineOf, inMode } from "#src/nn/module.js";
+import { SGD } from "#src/optim/index.js";
 import { rejects, smallNet, throws, weightsHash } from "../engine/nets.js";
 
 const engine = await createEngine({ threads: 1 });
@@ -89,6 +92,103 @@ test("train and eval: all modules inside", () => {
   assert.ok(inner && [...inner.children().values()].every((child) => !child.training));
   net.train();
   assert.ok(inner && [...inner.children().values()].every((child) => child.training));
+});
+
+test("inMode: during the function alone, also when it throws; each module's own mode comes back", () => {
+  const [frozen, layer] = [new Dropout(0.5).eval(), new ReLU()];
+  const net = new Sequential([frozen, layer]);
+  const modes = (): boolean[] => [net, frozen, layer].map(({ training }) => training);
+  assert.equal(inMode(net, false, modes), [false, false, false]);
+  assert.equal(inMode(net, true, modes), [true, true, true]);
+  assert.equal(modes(), [true, false, true]);
+  const fail = (): never => {
+    throw new RangeError("stop");
+  };
+  throws(() => inMode(net, false, fail), RangeError, "stop");
+  assert.equal(modes(), [true, false, true]);
+});
+
+test("engineOf: a model without parameters has none", () => {
+  assert.is(engineOf("test", smallNet(engine)), engine);
+  throws(
+    () => engineOf("test", new Sequential([new ReLU()])),
+    UsageError,
+    "test: the model has no parameters (parameters 0). Pass a model with a layer that has weights.",
+  );
+});
+
+test("Sequential: the order of a list, a Map and an object; whole numbers among other names are refused", () => {
+  const [a, b, c] = [new ReLU(), new ReLU(), new ReLU()];
+  const order = (net: Sequential): [string, unknown][] => [...net.children()];
+  const map = new Map([
+    ["conv", a],
+    ["1", b],
+    ["0", c],
+  ]);
+  assert.equal(
+    order(new Sequential(map)).map(([name]) => name),
+    ["conv", "1", "0"],
+  );
+  assert.ok(order(new Sequential(map)).every(([, layer], i) => layer === [a, b, c][i]));
+  assert.equal(
+    order(new Sequential([a, b])).map(([name]) => name),
+    ["0", "1"],
+  );
+  assert.equal(
+    order(new Sequential({ z: a, a: b, "01": c })).map(([name]) => name),
+    ["z", "a", "01"],
+  );
+  assert.equal(
+    order(new Sequential({ "0": a, "3": b, "10": c })).map(([name]) => name),
+    ["0", "3", "10"],
+  );
+  throws(
+    () => new Sequential({ conv: a, "1": b, "0": c }),
+    UsageError,
+    "Sequential: an object loses the order of whole numbers among other names (names 0,1,conv). Pass a Map or a list.",
+  );
+});
+
+test("shared weights: one parameter under two names; SGD takes it, and a step moves it once", async () => {
+  const shared = new Linear(engine, { inFeatures: 2, outFeatures: 2 });
+  const net = new Sequential({ first: shared, relu: new ReLU(), second: shared });
+  assert.equal([...net.stateDict().keys()], ["first.weight", "first.bias", "second.weight", "second.bias"]);
+  assert.equal(net.parameters(), [shared.weight, shared.bias]);
+  assert.equal(
+    net.parameters((name) => name.startsWith("second")),
+    [],
+  );
+  assert.is(shared.weight.name, "first.weight");
+  await shared.weight.write(Float32Array.of(1, 0, 0, 1));
+  const optimiser = new SGD(net.parameters(), { lr: 0.5 });
+  // y = w (w x): at the identity, the gradient of the sum by w is that of both uses, [2, 4] in each row.
+  sum(net.forward(engine.tensor([1, 2], [1, 2]))).backward();
+  optimiser.step();
+  assert.equal(await shared.weight.read(), Float32Array.of(0, -2, -1, -1));
+});
+
+test("loadStateDict: another net's parameters; shapes are compared, and nothing is written before all is read", async () => {
+  const other = await createEngine({ threads: 1 });
+  const [source, target] = [smallNet(other, 1), smallNet(engine, 2)];
+  await target.loadStateDict(source.stateDict());
+  assert.is(await weightsHash(target), await weightsHash(source));
+  await target.loadStateDict(target.stateDict());
+  assert.is(await weightsHash(target), await weightsHash(source));
+  await other.close();
+
+  const before = await weightsHash(target);
+  const state = smallNet(engine, 3).stateDict();
+  await rejects(
+    target.loadStateDict(new Map([...state, ["3.weight", engine.parameter([8, 3], "w")]])),
+    ShapeError,
+    "loadStateDict: the shapes differ (3.weight [3,8], given [8,3]). Load the weights into the net they were saved from.",
+  );
+  await rejects(
+    target.loadStateDict(new Map([...state, ["3.bias", engine.parameter([3], "unset")]])),
+    UsageError,
+    /^data: the value of unset was never computed/,
+  );
+  assert.is(await weightsHash(target), before);
 });
 
 test("a layer's bad option names the layer", () => {

@@ -1,6 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { UsageError } from "#src/core/errors.js";
 import { constant, oneCycle } from "#src/optim/schedule.js";
+import { throws } from "../engine/nets.js";
 
 test("constant: 1 at every step", () => {
   assert.equal([constant(0, 10), constant(9, 10)], [1, 1]);
@@ -23,6 +25,14 @@ test("oneCycle: runs of 1 and 2 steps have positive rates", () => {
       const factor = oneCycle()(step, total);
       assert.ok(factor > 0 && factor <= 1, `step ${step} of ${total}: ${factor}`);
     }
+  }
+});
+
+test("oneCycle: warmup is a share", () => {
+  for (const warmup of [0, 1]) assert.ok(oneCycle(warmup)(0, 10) > 0);
+  for (const warmup of [-0.1, 1.1, NaN]) {
+    const text = `oneCycle: warmup must be a number from 0 to 1 (warmup ${warmup}). Change warmup.`;
+    throws(() => oneCycle(warmup), UsageError, text);
   }
 });
 

@@ -118,6 +118,23 @@ test("options that make no sense", async () => {
     ],
   ];
   for (const [args, text] of bad) throws(() => new SGD(...args), UsageError, text);
+  // From JavaScript, or from a file.
+  const options = JSON.parse('{ "lr": 1, "form": "adam" }');
+  throws(() => new SGD([a], options), UsageError, "SGD: there is no such form (form adam). Use pytorch or caffe.");
+});
+
+test("a rate set between steps that makes no sense: step() refuses it, and no parameter changes", async () => {
+  const a = await parameterOf(wasm, [1], "a");
+  const optimiser = new SGD([a], { lr: 0.5 });
+  sum(a).backward();
+  for (const lr of [NaN, -1, Infinity]) {
+    optimiser.lr = lr;
+    throws(() => optimiser.step(), UsageError, `SGD: lr must be a number of at least 0 (lr ${lr}). Change it.`);
+  }
+  assert.equal(await a.read(), Float32Array.of(1));
+  optimiser.lr = 0.5;
+  optimiser.step();
+  assert.equal(await a.read(), Float32Array.of(0.5));
 });
 
 test.run();

@@ -7,7 +7,7 @@
  *
  *     largest d of ours, over the steps  <=  3 · largest d of the worse of PyTorch's float32 runs, over the same steps
  *
- * over all 20 steps of each run, which is the issue's bar, and over the early steps of each run, which is stricter.
+ * over all 20 steps of each run, which is the limit that counts, and over the early steps of each run, which is stricter.
  *
  * Why the largest. Training is chaotic: after a few steps one rounding sends some ReLU or pooling window the other way, and
  * the trajectories part. From there a single step's d says little (PyTorch's two runs differ tenfold at single steps), but how
@@ -30,7 +30,7 @@ import { crossEntropy, labelsTensor } from "#src/ops/index.js";
 import { SGD } from "#src/optim/index.js";
 import { formulaFill, heScale } from "../fixtures/formula.js";
 
-/** The bar. */
+/** Ours may be this many times as far from float64. */
 const FACTOR = 3;
 /** How many, by learning rate. */
 const EARLY_STEPS: Readonly<Record<string, number>> = { "0.01": 4, "0.0002": 7 };

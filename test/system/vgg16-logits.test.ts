@@ -13,7 +13,7 @@ import { zeros } from "#src/nn/index.js";
 import { formulaFill } from "../fixtures/formula.js";
 import { maxRelativeError } from "../helpers/compare.js";
 
-/** The bar. PyTorch's own float32 is 2.6e-6 from its float64 here: thousands of terms a sum, 16 layers. */
+/** Of the largest logit. PyTorch's own float32 is 2.6e-6 from its float64 here: thousands of terms a sum, 16 layers. */
 const TOLERANCE = 1e-5;
 /** Weights are made and written in pieces of 4 MB: together they are 553 MB, and the engine holds them already. */
 const CHUNK = 1 << 20;

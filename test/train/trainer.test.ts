@@ -2,11 +2,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
+import type { Tensor } from "#src/core/tensor.js";
 import { DivergedError, UsageError } from "#src/core/errors.js";
 import { openData } from "#src/data/open-data.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
-import type { Sequential } from "#src/nn/index.js";
+import { Linear, Module, ReLU, Sequential } from "#src/nn/index.js";
 import { oneCycle } from "#src/optim/schedule.js";
 import { evaluate } from "#src/train/evaluate.js";
 import { type EpochRecord, type StepRecord, train, type TrainOptions } from "#src/train/trainer.js";
@@ -138,6 +139,89 @@ test("signal: aborted in the middle of a step, its record still comes; aborted b
   assert.is((await first).value?.step, 1);
   await rejects(running.next(), RangeError, "in the middle");
   await rejects(train(smallVgg(), data, { ...OPTIONS, signal: stop.signal }).next(), RangeError, "in the middle");
+});
+
+test("signal: ends the validation too", async () => {
+  const stop = new AbortController();
+  const kinds: string[] = [];
+  await rejects(
+    async () => {
+      for await (const { kind, step } of train(smallVgg(), data, { ...OPTIONS, epochs: 1, signal: stop.signal })) {
+        kinds.push(kind);
+        if (step === STEPS) stop.abort(new RangeError("in the validation"));
+      }
+    },
+    RangeError,
+    "in the validation",
+  );
+  assert.equal(kinds, Array(STEPS).fill("step"));
+});
+
+test("evaluated while it trains: the same weights as alone, and evaluations without dropout", async () => {
+  const alone = smallVgg();
+  await records(alone, { ...OPTIONS, epochs: 1 });
+
+  const model = smallVgg();
+  const normalise = pixelStatistics(data.train);
+  let training = true;
+  const steps = records(model, { ...OPTIONS, epochs: 1 }).finally(() => {
+    training = false;
+  });
+  let evaluations = 0;
+  while (training) {
+    await evaluate(model, data.validation, { batch: 5, normalise });
+    evaluations++;
+  }
+  await steps;
+  assert.ok(evaluations > 1, `${evaluations} evaluations`);
+  assert.is(await weightsHash(model), await weightsHash(alone));
+
+  // Nor does the mode that the caller sets meanwhile reach a step.
+  const other = smallVgg();
+  for await (const { kind } of train(other, data, { ...OPTIONS, epochs: 1 })) if (kind === "step") other.eval();
+  assert.is(await weightsHash(other), await weightsHash(alone));
+});
+
+test("a model without parameters", async () => {
+  const model = new Sequential([new ReLU()]);
+  const rest = "the model has no parameters (parameters 0). Pass a model with a layer that has weights.";
+  const options = { batch: 1, normalise: pixelStatistics(data.train) };
+  await rejects(evaluate(model, data.validation, options), UsageError, `evaluate: ${rest}`);
+  await rejects(records(model, OPTIONS), UsageError, `train: ${rest}`);
+});
+
+/** Has a weight, and fails in every step. */
+class Failing extends Module {
+  private readonly layer = new Linear(engine, { inFeatures: 1, outFeatures: 1 });
+
+  override children(): ReadonlyMap<string, Module> {
+    return new Map([["layer", this.layer]]);
+  }
+
+  override forward(_x: Tensor): Tensor {
+    throw new RangeError("the step failed");
+  }
+}
+
+test("the next batch fails while a step does: the batch's error, and no unhandled rejection", async () => {
+  let reads = 0;
+  const broken = {
+    ...data.train,
+    get images(): Uint8Array {
+      if (++reads > 1) throw new RangeError("the batch failed");
+      return data.train.images;
+    },
+  };
+  const unhandled: unknown[] = [];
+  const listen = (reason: unknown): void => {
+    unhandled.push(reason);
+  };
+  process.on("unhandledRejection", listen);
+  const options = { ...OPTIONS, normalise: pixelStatistics(data.train) };
+  await rejects(train(new Failing(), { ...data, train: broken }, options).next(), RangeError, "the batch failed");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  process.off("unhandledRejection", listen);
+  assert.equal(unhandled, []);
 });
 
 test("a loss that is not finite: DivergedError with the step, the rate, and what to try", async () => {

@@ -94,7 +94,12 @@ function* randomWords(
   }
 }
 
-const TWO_PI = 6.283185307179586;
+/** A label that is no class makes loss and gradient NaN. */
+function isClass(label: number, classes: number): boolean {
+  return label >= 0 && label < classes;
+}
+
+const TWO_PI = 2 * Math.PI;
 
 export const referenceKernels: Kernels = {
   conv2dForward(s, { x, weight, bias, y }) {
@@ -252,7 +257,9 @@ export const referenceKernels: Kernels = {
 
   nllForward({ rows, classes }, { y, labels, loss }) {
     let sum = 0;
-    for (let row = 0; row < rows; row++) sum += y[row * classes + labels[row]];
+    for (let row = 0; row < rows; row++) {
+      sum += isClass(labels[row], classes) ? y[row * classes + labels[row]] : Number.NaN;
+    }
     loss[0] = -sum / rows;
   },
 
@@ -260,7 +267,8 @@ export const referenceKernels: Kernels = {
     for (let row = 0; row < rows; row++) {
       for (let c = 0; c < classes; c++) {
         const i = row * classes + c;
-        dx[i] = ((exp(y[i]) - (c === labels[row] ? 1 : 0)) * dLoss[0]) / rows;
+        const gradient = ((exp(y[i]) - (c === labels[row] ? 1 : 0)) * dLoss[0]) / rows;
+        dx[i] = isClass(labels[row], classes) ? gradient : Number.NaN;
       }
     }
   },
@@ -268,7 +276,7 @@ export const referenceKernels: Kernels = {
   labelRank({ rows, classes }, { x, labels, ranks }) {
     for (let row = 0; row < rows; row++) {
       const label = labels[row];
-      const own = x[row * classes + label];
+      const own = isClass(label, classes) ? x[row * classes + label] : Number.NaN;
       let rank = 0;
       for (let c = 0; c < classes; c++) {
         const value = x[row * classes + c];

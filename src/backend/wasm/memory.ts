@@ -23,19 +23,27 @@ export class WasmBuffer implements Buffer {
   ) {}
 }
 
-/** A memory of at most 4 GiB; where the platform refuses to reserve that much, of 2 or 1. */
-export function createMemory(shared: boolean, maxBytes = MAX_PAGES * PAGE_BYTES): WebAssembly.Memory {
-  for (let maximum = Math.min(MAX_PAGES, Math.floor(maxBytes / PAGE_BYTES)); ; maximum = Math.floor(maximum / 2)) {
+/** All that WebAssembly can address. */
+export const MAX_MEMORY_BYTES = MAX_PAGES * PAGE_BYTES;
+
+/**
+ * A memory of at most `maxBytes`; where the platform refuses to reserve that much, of a half, a quarter, an eighth.
+ * Returns what it can grow to.
+ */
+export function createMemory(shared: boolean, maxBytes: number): { memory: WebAssembly.Memory; maxBytes: number } {
+  const wanted = Math.max(1, Math.floor(maxBytes / PAGE_BYTES));
+  let refusal: unknown = null;
+  for (const divisor of [1, 2, 4, 8]) {
+    const maximum = Math.max(1, Math.floor(wanted / divisor));
     try {
-      return new WebAssembly.Memory({ initial: 1, maximum, shared });
+      return { memory: new WebAssembly.Memory({ initial: 1, maximum, shared }), maxBytes: maximum * PAGE_BYTES };
     } catch (error) {
-      if (maximum < MAX_PAGES / 4) {
-        throw new BackendError(
-          `wasm: no memory could be reserved (${maximum} pages: ${String(error)}). Close other programs.`,
-        );
-      }
+      refusal = error;
     }
   }
+  throw new BackendError(
+    `wasm: no memory could be reserved (${formatBytes(maxBytes)}: ${String(refusal)}). Close other programs, or give a smaller memoryMaxBytes.`,
+  );
 }
 
 /** First-fit allocation with free neighbours joined. Also counts. */

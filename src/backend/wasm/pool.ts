@@ -50,7 +50,10 @@ export class PoolExecutor implements Executor {
   ) {}
 
   async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
-    const pool = await this.start();
+    const pool = await this.start().catch((error) => {
+      this.pool = null;
+      throw stopped("the pool of worker threads", error);
+    });
     const words = new Int32Array(this.setup.memory.buffer);
     Atomics.store(words, ABORT_WORD, 0);
     const walks = scratch.map((address) => pool.run({ table, begin, end, scratch: address }));
@@ -66,7 +69,7 @@ export class PoolExecutor implements Executor {
   }
 
   async close(): Promise<void> {
-    const pool = await this.pool;
+    const pool = await this.pool?.catch(() => null);
     this.pool = null;
     await pool?.destroy();
   }
@@ -77,18 +80,20 @@ export class PoolExecutor implements Executor {
   }
 
   private start(): Promise<Pool> {
-    this.pool ??= import("piscina").then(
-      ({ Piscina }) =>
-        new Piscina<WalkTask, void>({
-          filename: new URL("./worker-entry.cjs", import.meta.url).href,
-          minThreads: this.threads,
-          maxThreads: this.threads,
-          concurrentTasksPerWorker: 1,
-          workerData: this.setup,
-          // Loaders and inspectors of the main thread are of no use to the workers.
-          execArgv: [],
-        }),
-    );
+    this.pool ??= import("piscina").then(({ Piscina }) => {
+      const pool = new Piscina<WalkTask, void>({
+        filename: new URL("./worker-entry.cjs", import.meta.url).href,
+        minThreads: this.threads,
+        maxThreads: this.threads,
+        concurrentTasksPerWorker: 1,
+        workerData: this.setup,
+        // Loaders and inspectors of the main thread are of no use to the workers.
+        execArgv: [],
+      });
+      // A worker that fails between two programs is replaced by the pool: nothing is lost, nobody is to be told.
+      pool.on("error", () => {});
+      return pool;
+    });
     return this.pool;
   }
 }

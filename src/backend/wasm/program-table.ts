@@ -10,7 +10,7 @@
  */
 import type { Launch } from "./lowering.js";
 
-/** Words (4 bytes) of one launch: half a cache line, so that two workers' counters rarely meet. */
+/** Words (4 bytes) of one launch. */
 const LAUNCH_WORDS = 8;
 const KERNEL = 0;
 const GRAINS = 1;

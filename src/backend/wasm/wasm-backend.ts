@@ -17,7 +17,7 @@ import type {
 import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { compileKernels, kernelNamesOf } from "./instantiate.js";
 import { type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
-import { Arena, createMemory, WasmBuffer } from "./memory.js";
+import { Arena, createMemory, MAX_MEMORY_BYTES, WasmBuffer } from "./memory.js";
 import { type Executor, PoolExecutor, SingleExecutor } from "./pool.js";
 import { tableBytes, writeTable } from "./program-table.js";
 
@@ -73,7 +73,7 @@ export class WasmBackend implements Backend {
   }
 
   static async create(options: WasmOptions): Promise<WasmBackend> {
-    const { threads, memoryMaxBytes, arenaBaseBytes, convAlgorithm = "auto" } = options;
+    const { threads, memoryMaxBytes = MAX_MEMORY_BYTES, arenaBaseBytes, convAlgorithm = "auto" } = options;
     const shared = threads > 1;
     if (shared && typeof SharedArrayBuffer === "undefined") {
       throw new UsageError(
@@ -81,11 +81,11 @@ export class WasmBackend implements Backend {
       );
     }
     const module = await compileKernels(shared);
-    const memory = createMemory(shared, memoryMaxBytes);
+    const { memory, maxBytes } = createMemory(shared, memoryMaxBytes);
     const kernelNames = kernelNamesOf(module);
     const setup = { module, memory, kernelNames };
     const executor = shared ? new PoolExecutor(threads, setup) : new SingleExecutor(setup);
-    const arena = new Arena(memory, memoryMaxBytes ?? 2 ** 32, arenaBaseBytes);
+    const arena = new Arena(memory, maxBytes, arenaBaseBytes);
     return new WasmBackend(memory, arena, executor, { convAlgorithm }, kernelNames);
   }
 
