@@ -2,13 +2,13 @@
 import type { Output } from "./output.js";
 
 /** Exit codes that shells expect after a signal: 128 and its number. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const EXIT_CODES = { SIGINT: 130, SIGPIPE: 141, SIGTERM: 143 } as const;
 
 /** Listens until it is disposed. */
 export interface Interruption {
   /** Aborted by the first signal, or when whoever reads our output has gone. */
   readonly signal: AbortSignal;
-  /** 130 or 143 after a signal, 0 otherwise. */
+  /** 130 or 143 after a signal, 141 when the reader has gone, 0 otherwise. */
   readonly exitCode: number;
   dispose(): void;
 }
@@ -29,7 +29,11 @@ export function listenForInterrupt(output: Output): Interruption {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
-  output.onPipeClosed = () => controller.abort();
+  output.onPipeClosed = () => {
+    if (exitCode === 0) output.note("Nobody reads the output any more: stopping after this step.");
+    exitCode ||= EXIT_CODES.SIGPIPE;
+    controller.abort();
+  };
   return {
     signal: controller.signal,
     get exitCode() {

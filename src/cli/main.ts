@@ -15,7 +15,10 @@ const output = new Output({
 
 // A reader that has seen enough (| head) closes the pipe; that is no error. Whoever has something to save does that first.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
+  if (error.code !== "EPIPE") {
+    process.stderr.write(`verydeep: the output cannot be written (${error.message}). Free some space.\n`);
+    process.exit(1);
+  }
   if (output.onPipeClosed) output.onPipeClosed();
   else process.exit(0);
 });

@@ -105,7 +105,7 @@ export class Output {
       format: `${label} ${cyan("{bar}")} {value}/{total} {text} ETA {eta_formatted}`,
       barCompleteChar: "█",
       barIncompleteChar: "░",
-      barsize: 24,
+      barsize: 16,
       hideCursor: true,
       clearOnComplete: true,
       gracefulExit: false,

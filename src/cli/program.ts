@@ -33,10 +33,15 @@ Examples:
  */
 export async function runCommandLine(args: readonly string[], output: Output): Promise<number> {
   let exitCode = 0;
+  const program = createProgram(output, (code) => {
+    exitCode = code;
+  });
   try {
-    const program = createProgram(output, (code) => {
-      exitCode = code;
-    });
+    // commander would print the general help for `help nope`.
+    const [command, asked] = args.filter((arg) => !arg.startsWith("-"));
+    if (command === "help" && asked && !program.commands.some((known) => known.name() === asked)) {
+      throw new UsageError(`verydeep: unknown command (${asked}). ${REMEDY}`);
+    }
     if (args.length === 0) program.outputHelp();
     else await program.parseAsync(args, { from: "user" });
     return exitCode;

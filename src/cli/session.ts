@@ -60,7 +60,7 @@ export async function openTrainSession(request: TrainRequest): Promise<TrainSess
     },
     records: (signal) =>
       train(model, data, { epochs, batch, lr, seed, normalise, signal, augment: AUGMENT, schedule: oneCycle() }),
-    save: () => saveModel(request.out, model, metadata),
+    save: (file) => saveModel(file, model, metadata),
     test: () => evaluate(model, data.test, { batch, normalise }),
   };
 }

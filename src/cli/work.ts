@@ -45,8 +45,8 @@ export interface TrainSession extends Classifier {
   readonly facts: TrainFacts;
   /** Trains; ends early, after the step it is in, when the signal is aborted. */
   records(signal: AbortSignal): AsyncIterable<StepRecord | EpochRecord>;
-  /** Writes the weights as they are now to the request's file. */
-  save(): Promise<void>;
+  /** Writes the weights as they are now. */
+  save(file: string): Promise<void>;
   /** Accuracy on the test pictures, as shares of 1. */
   test(): Promise<{ top1: number; top5: number }>;
 }

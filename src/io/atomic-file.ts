@@ -48,6 +48,9 @@ export async function writeFileAtomically(
  * @throws UsageError
  */
 export async function checkWritable(op: string, file: string): Promise<void> {
+  if (/[\\/]$/.test(file)) {
+    throw new UsageError(`${op}: the path names a folder, not a file (path ${file}). Add a file name.`);
+  }
   const temporary = temporaryPath(await resolveTarget(op, file));
   try {
     await (await open(temporary, "wx")).close();

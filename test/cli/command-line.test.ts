@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -127,6 +127,8 @@ const WRONG: [args: string, message: string][] = [
   ["summary D --classes", `verydeep: an option has no value (--classes <n>). ${seeHelp}`],
   ["summary D --colour", `verydeep: unknown option (--colour). ${seeHelp}`],
   ["summary D --jsn", `verydeep: unknown option (--jsn). Did you mean --json? ${seeHelp}`],
+  ["help nope", `verydeep: unknown command (nope). ${seeHelp}`],
+  ["train --out nofolder/", "verydeep train: the path names a folder, not a file (path nofolder/). Add a file name."],
   ["summry D", `verydeep: unknown command (summry). Did you mean summary? ${seeHelp}`],
   ["train --epochs x", "verydeep: not a whole number from 1 to 100000 (--epochs x). Pass one, such as --epochs 2."],
   ["train --epochs -1", "(--epochs -1)"],
@@ -197,10 +199,10 @@ test("train: plain lines in a pipe", async () => {
   const lines = stdout.trimEnd().split("\n");
   assert.equal(lines.slice(0, 5), [
     "net       VGG A, width 1, input 3x32x32: 1,234 parameters",
-    "data      stand-in: 40 pictures to learn, 4 to validate, 4 to test, 2 classes",
+    "data      stand-in: 40 to learn, 4 to validate, 4 to test, 2 classes",
     "run       2 epochs, batch 10, lr 0.1, seed 1, wasm, 2 threads",
-    "epoch 1/2  loss 0.5000  validation top-1 75.0 % top-5 100.0 %  1,235 img/s  0.6 s",
-    "epoch 2/2  loss 0.5000  validation top-1 75.0 % top-5 100.0 %  1,235 img/s  0.6 s",
+    "epoch 1/2  loss 0.5000  val top-1 75.0 % top-5 100.0 %  1,235 img/s  0.6 s",
+    "epoch 2/2  loss 0.5000  val top-1 75.0 % top-5 100.0 %  1,235 img/s  0.6 s",
   ]);
   assert.match(lines[5], /^test {6}top-1 50\.0 %, top-5 100\.0 %, \d+\.\d s in all$/);
   assert.is(lines[6], `weights   ${out}`);
@@ -237,6 +239,17 @@ else {
     assert.match(stderr, "Stopping after this step. Press Ctrl-C again to stop at once, without saving.\n");
     assert.match(stdout, `stopped   in epoch 2 after step 5; weights in ${out}\n`);
     assert.is(readFileSync(out, "utf8"), "after 5 steps");
+  });
+
+  test("Ctrl-C in the first epoch leaves a file of before as it was, and saves beside it", async () => {
+    const out = path.join(folder, "earlier.safetensors");
+    const beside = path.join(folder, "earlier.interrupted.safetensors");
+    writeFileSync(out, "a good net");
+    const { code, stdout } = await run(stand(out, "--first"));
+    assert.is(code, 130);
+    assert.match(stdout, `stopped   in epoch 1 after step 2; weights in ${beside}\n`);
+    assert.is(readFileSync(out, "utf8"), "a good net");
+    assert.is(readFileSync(beside, "utf8"), "after 2 steps");
   });
 
   test("Ctrl-C before the first step: nothing to save", async () => {

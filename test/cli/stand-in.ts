@@ -1,6 +1,6 @@
 /**
  * `verydeep train` with a stand-in for the engine, as a program of its own: for what can only be seen from outside, such as Ctrl-C.
- * Usage: stand-in.ts OUT [--json] [--diverge] [--early] [--slow]. Two epochs of four steps of 20 ms, or 1 s in epoch 2; the weights file says after how many steps it was written.
+ * Usage: stand-in.ts OUT [--json] [--diverge] [--early] [--first] [--slow]. Two epochs of four steps of 20 ms, or 1 s in epoch 2; the weights file says after how many steps it was written.
  */
 import { writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
@@ -33,6 +33,7 @@ const session: TrainSession = {
         if (signal.aborted) return;
         await delay(flags.includes("--slow") && epoch === 2 ? 1000 : 20);
         steps++;
+        if (flags.includes("--first") && steps === 2) process.emit("SIGINT");
         if (flags.includes("--diverge") && steps === 6) {
           throw new DivergedError("train: the loss is not finite (step 6, loss NaN). Try a smaller --lr.");
         }
@@ -61,7 +62,7 @@ const session: TrainSession = {
       };
     }
   },
-  save: () => writeFile(out, `after ${steps} steps`),
+  save: (file) => writeFile(file, `after ${steps} steps`),
   test: async () => ({ top1: 0.5, top5: 1 }),
   classNames: ["circle", "square"],
   inputSize: 32,

@@ -104,9 +104,12 @@ else {
       stdio: "pipe",
     });
     let stdout = "";
+    let interrupted = false;
     child.stdout.on("data", (data: Buffer) => {
       stdout += data.toString();
-      if (stdout.includes("epoch    2/1000")) child.kill("SIGINT");
+      if (interrupted || !stdout.includes("epoch    2/1000")) return;
+      interrupted = true;
+      child.kill("SIGINT");
     });
     const code = await new Promise((resolve) => child.on("close", resolve));
     assert.is(code, 130);
