@@ -1,27 +1,6 @@
-// verydeep in the peer benchmark: the built package, as a user would import it.
+// verydeep as it comes: the convolution algorithm is chosen by shape.
 
-import { readFileSync } from "node:fs";
-import { createEngine, vgg } from "../../dist/index.js";
-import { biasOf, INPUT_SHAPE, picture, vgg16Layers, weightOf } from "./net.js";
+import { prepareOurs } from "./ours-net.js";
 import { serve } from "./serve.js";
 
-serve(async ({ threads }) => {
-  const engine = await createEngine({ threads });
-  const model = vgg("D", { classes: 1000, inputSize: 224, seed: 1 }, engine);
-  model.eval();
-  const state = {};
-  for (const layer of vgg16Layers()) {
-    if (layer.kind === "pool") continue;
-    state[`${layer.name}.weight`] = weightOf(layer);
-    state[`${layer.name}.bias`] = biasOf(layer);
-  }
-  await model.loadStateDict(state);
-  const x = engine.tensor(picture(), INPUT_SHAPE).keep();
-  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  return {
-    version,
-    threads,
-    detail: "default backend",
-    run: () => engine.noGrad(() => model.forward(x)).data(),
-  };
-});
+serve(prepareOurs("auto"));

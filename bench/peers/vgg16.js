@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { expectedLogits } from "./net.js";
 
-const ENGINES = ["ours", "tfjs-wasm", "onnxruntime-web"];
+const ENGINES = ["ours", "ours-im2col", "tfjs-wasm", "onnxruntime-web"];
 /** Largest |logit difference| / largest |logit|: PyTorch's own float32 is 2.6e-6 from its float64. */
 const TOLERANCE = 5e-5;
 
