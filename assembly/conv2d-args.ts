@@ -1,4 +1,4 @@
-// The argument record of every conv2d kernel, written by src/backend/wasm/lowering.ts (a test compares the fields).
+// The argument record of every conv2d kernel, written by src/backend/wasm/lowering/conv2d.ts (a test compares the fields).
 
 /** Addresses (0 where a kernel does not use one), sizes, and how the work is cut. All fields are 4 bytes. */
 @unmanaged

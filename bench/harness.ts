@@ -181,7 +181,7 @@ function formatRow(row: BenchRow): string {
 
 /** A kept tensor of values uniform in [−1, 1), made by the engine itself; the label is the seed. */
 export async function uniform(engine: Engine, shape: readonly number[], label: string): Promise<Tensor> {
-  const tensor = engine.keptTensor(shape, label);
+  const tensor = engine.stateTensor(shape, label);
   const stream = { ...new Random(1, "bench", label).key, counter: 0 };
   await engine.scope(() => {
     engine.record("fillUniform", { length: tensor.size, ...stream, scale: 1 }, { y: tensor });

@@ -17,36 +17,37 @@ export {
   WeightsError,
 } from "./core/errors.js";
 export type { Phase } from "./core/program.js";
-export type { Step } from "./core/runner.js";
 export { Random } from "./core/random.js";
-export { Parameter, Tensor } from "./core/tensor.js";
+export type { Step } from "./core/runner.js";
+export { type Counter, Parameter, StateTensor, Tensor } from "./core/tensor.js";
+export type { Batch, BatchSource } from "./data/batch-source.js";
+export { CIFAR10_NAMES, cifar10, decodeCifar10 } from "./data/cifar10.js";
 export {
   arrayDataset,
-  type Dataset,
   type DataSplits,
+  type Dataset,
   type Normalise,
   pixelStatistics,
   splitValidation,
 } from "./data/dataset.js";
-export { type Augment, type Batch, Loader, type LoaderOptions } from "./data/loader.js";
-export { CIFAR10_NAMES, cifar10, decodeCifar10 } from "./data/cifar10.js";
+export { type Augment, Loader, type LoaderOptions } from "./data/loader.js";
 export { openData } from "./data/open-data.js";
 export { SHAPE_NAMES, shapes } from "./data/shapes.js";
 export { createEngine, type EngineOptions } from "./engine.js";
 export { loadModel, saveModel, type VggMetadata } from "./io/checkpoint.js";
 export { decodePicture, encodePng, fitPicture, type Picture, readPicture } from "./io/picture.js";
-export { vgg, type VggModelOptions } from "./models/vgg.js";
+export { type VggModelOptions, vgg } from "./models/vgg.js";
 export {
   VGG_CONFIG_NAMES,
   type VggConfigName,
-  vggConfigName,
   type VggLayer,
   type VggOptions,
+  vggConfigName,
   vggLayers,
   vggTotals,
 } from "./models/vgg-config.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
-export { evaluate, type Evaluation, type EvaluateOptions } from "./train/evaluate.js";
-export { type EpochRecord, type StepRecord, train, type TrainOptions } from "./train/trainer.js";
+export { type EvaluateOptions, type Evaluation, evaluate } from "./train/evaluate.js";
+export { type EpochRecord, type StepRecord, type TrainOptions, train } from "./train/trainer.js";

@@ -12,7 +12,7 @@ import { Runner, type Step } from "./runner.js";
 import { seal } from "./seal.js";
 import { type Shape, sizeOf } from "./shape.js";
 import { Storage } from "./storage.js";
-import { Parameter, Tensor } from "./tensor.js";
+import { Parameter, StateTensor, Tensor } from "./tensor.js";
 
 export class Engine {
   private scopeProgram: Program | null = null;
@@ -60,9 +60,11 @@ export class Engine {
     return new Tensor(this, shape, new Storage(sizeOf(shape), dtype, "program", this.opName));
   }
 
-  /** Kept memory without values: gradients, optimiser state. */
-  keptTensor(shape: Shape, label: string): Tensor {
-    return new Tensor(this, shape, this.keptStorage(shape, label));
+  /** Kept memory without values: gradients, buffers of modules, optimiser state. */
+  stateTensor(shape: Shape, name: string): StateTensor {
+    const tensor = new StateTensor(this, shape, this.keptStorage(shape, name));
+    tensor.name = name;
+    return tensor;
   }
 
   parameter(shape: Shape, label: string): Parameter {

@@ -72,11 +72,34 @@ export class Tensor {
   }
 }
 
-/** A trainable tensor: kept, with a gradient that backward() adds to. */
-export class Parameter extends Tensor {
+/** A number that changes as a module or an optimiser works and that a checkpoint must hold: how often it ran. */
+export interface Counter {
+  value: number;
+}
+
+/**
+ * A kept tensor with a name: what state dictionaries and checkpoints hold. Parameters, buffers (the running statistics of
+ * batch normalisation) and the state of optimisers.
+ */
+export class StateTensor extends Tensor {
   /** Set by the module that owns it: `features.0.weight`. */
-  name = "parameter";
-  private gradTensor: Tensor | null = null;
+  name = "state";
+
+  /** Copies elements [begin, end) out: large tensors can be read in pieces. */
+  async read(begin = 0, end = this.size): Promise<Float32Array> {
+    const values = await this.engine.read(this, begin, end);
+    return values instanceof Float32Array ? values : Float32Array.from(values);
+  }
+
+  /** Overwrites the elements from `begin` on; takes its turn after all that was recorded before. */
+  async write(data: HostArray, begin = 0): Promise<void> {
+    await this.engine.write(this, data, begin);
+  }
+}
+
+/** A trainable tensor: kept, with a gradient that backward() adds to. */
+export class Parameter extends StateTensor {
+  private gradTensor: StateTensor | null = null;
   /** False after zeroGrad(): the next gradient overwrites. */
   hasGrad = false;
 
@@ -86,13 +109,13 @@ export class Parameter extends Tensor {
   }
 
   /** The gradient, [same shape]; null before the first backward(), after zeroGrad(), and if its program could not run. */
-  get grad(): Tensor | null {
+  get grad(): StateTensor | null {
     return this.hasGrad && this.gradTensor?.storage.state === "live" ? this.gradTensor : null;
   }
 
   /** The tensor that gradients are written to. Made at first use. */
-  gradTarget(): Tensor {
-    this.gradTensor ??= this.engine.keptTensor(this.shape, `${this.name}.grad`);
+  gradTarget(): StateTensor {
+    this.gradTensor ??= this.engine.stateTensor(this.shape, `${this.name}.grad`);
     return this.gradTensor;
   }
 
@@ -107,16 +130,5 @@ export class Parameter extends Tensor {
     this.engine.onScopeUndo(() => {
       this.hasGrad = before;
     });
-  }
-
-  /** Copies elements [begin, end) out: large tensors can be read in pieces. */
-  async read(begin = 0, end = this.size): Promise<Float32Array> {
-    const values = await this.engine.read(this, begin, end);
-    return values instanceof Float32Array ? values : Float32Array.from(values);
-  }
-
-  /** Overwrites the elements from `begin` on; takes its turn after all that was recorded before. */
-  async write(data: HostArray, begin = 0): Promise<void> {
-    await this.engine.write(this, data, begin);
   }
 }

@@ -8,7 +8,7 @@
  * Any number of training files will do, so part of the data set can be used.
  */
 import { DataError } from "../core/errors.js";
-import { arrayDataset, type Dataset, type DataSplits, splitValidation } from "./dataset.js";
+import { arrayDataset, type DataSplits, type Dataset, splitValidation } from "./dataset.js";
 
 /** The class names, by class index. */
 export const CIFAR10_NAMES: readonly string[] = [

@@ -5,6 +5,7 @@
  */
 import { UsageError } from "../core/errors.js";
 import { Random } from "../core/random.js";
+import type { Batch, BatchSource } from "./batch-source.js";
 import type { Dataset, Normalise } from "./dataset.js";
 import { cropPadded, flipHorizontal, normalise, normaliseTable } from "./transforms.js";
 
@@ -30,29 +31,19 @@ export interface LoaderOptions {
   readonly dropLast?: boolean;
 }
 
-/** One batch. All arrays are new in each batch, so it may be kept or handed to another thread. */
-export interface Batch {
-  /** Normalised pictures, NCHW. */
-  readonly x: Float32Array;
-  /** [pictures, channels, height, width] of `x`. */
-  readonly shape: readonly [number, number, number, number];
-  /** Class index of each picture. */
-  readonly labels: Int32Array;
-  /** Place of each picture in the data set. */
-  readonly indices: Int32Array;
-}
-
 /**
  * ```ts
  * const loader = new Loader(train, { batch: 64, shuffle: true, normalise: pixelStatistics(train) });
  * for (const { x, shape, labels } of loader.epoch(0)) …
  * ```
  */
-export class Loader {
+export class Loader implements BatchSource {
   readonly dataset: Dataset;
   readonly batch: number;
   /** Batches in one epoch. */
   readonly steps: number;
+  /** Pictures in one epoch. */
+  readonly count: number;
   readonly #seed: number;
   readonly #shuffle: boolean;
   readonly #cropPadding: number;
@@ -87,6 +78,7 @@ export class Loader {
     }
     this.dataset = dataset;
     this.batch = batch;
+    this.count = dropLast ? count - (count % batch) : count;
     this.steps = dropLast ? Math.floor(count / batch) : Math.ceil(count / batch);
     this.#seed = seed;
     this.#shuffle = shuffle;
@@ -122,6 +114,9 @@ export class Loader {
       yield this.#read(indices, augment);
     }
   }
+
+  /** Nothing to end: the pictures are in memory. */
+  async close(): Promise<void> {}
 
   #read(indices: Int32Array, augment: Random): Batch {
     const { channels, height, width, images, labels } = this.dataset;

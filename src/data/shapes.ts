@@ -11,7 +11,7 @@
 import { UsageError } from "../core/errors.js";
 import { cos, sin } from "../core/math.js";
 import { Random } from "../core/random.js";
-import { arrayDataset, type Dataset, type DataSplits, partCount } from "./dataset.js";
+import { arrayDataset, type DataSplits, type Dataset, partCount } from "./dataset.js";
 
 /** Names of the ten classes, by class index. All outlines are their own mirror images, so flipping keeps the class. */
 export const SHAPE_NAMES: readonly string[] = [

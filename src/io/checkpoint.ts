@@ -4,24 +4,19 @@
  */
 import type { Engine } from "../core/engine.js";
 import { WeightsError } from "../core/errors.js";
+import type { StateTensor } from "../core/tensor.js";
 import { vgg } from "../models/vgg.js";
 import { type VggConfigName, vggConfigName, vggLayers, vggTensorShapes } from "../models/vgg-config.js";
 import { zeros } from "../nn/init.js";
 import type { Sequential } from "../nn/module.js";
 import { openSafetensors, type SafetensorsSource, type TensorToWrite, writeSafetensors } from "./safetensors.js";
 
-/** A tensor of a model, as a state dictionary holds it: {@link Parameter}, or a buffer. */
-export interface StateTensor {
-  readonly shape: readonly number[];
-  /** Elements `[begin, end)` of the flat array. */
-  read(begin?: number, end?: number): Promise<Float32Array>;
-  /** Overwrites the elements from `begin` on. */
-  write(data: Float32Array, begin?: number): Promise<void>;
-}
+/** What a file needs of a tensor. */
+type StoredTensor = Pick<StateTensor, "shape" | "read" | "write">;
 
 /** Whatever has a state dictionary: a module. */
 export interface Stateful {
-  stateDict(): ReadonlyMap<string, StateTensor>;
+  stateDict(): ReadonlyMap<string, StoredTensor>;
 }
 
 /** What a weights file says about its net. */
@@ -203,7 +198,7 @@ function* tensorsOf(model: Stateful): Generator<TensorToWrite> {
   for (const [name, tensor] of model.stateDict()) yield { name, shape: tensor.shape, chunks: chunksOf(tensor) };
 }
 
-async function* chunksOf(tensor: StateTensor): AsyncGenerator<Float32Array> {
+async function* chunksOf(tensor: StoredTensor): AsyncGenerator<Float32Array> {
   const size = tensor.shape.reduce((product, side) => product * side, 1);
   for (let begin = 0; begin < size; begin += CHUNK_ELEMENTS) {
     yield await tensor.read(begin, Math.min(size, begin + CHUNK_ELEMENTS));

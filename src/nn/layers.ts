@@ -2,9 +2,9 @@
 import type { Engine } from "../core/engine.js";
 import { ShapeError, UsageError } from "../core/errors.js";
 import { Random } from "../core/random.js";
-import type { Parameter, Tensor } from "../core/tensor.js";
-import { conv2d } from "../ops/conv2d.js";
+import type { Counter, Parameter, Tensor } from "../core/tensor.js";
 import { type Pair, pair } from "../ops/check.js";
+import { conv2d } from "../ops/conv2d.js";
 import { dropout } from "../ops/dropout.js";
 import { linear } from "../ops/linear.js";
 import { type LrnOptions, localResponseNorm } from "../ops/lrn.js";
@@ -157,8 +157,7 @@ export class ReLU extends Module {
  * has run in training, which tells step and micro-batch apart.
  */
 export class Dropout extends Module {
-  /** Training passes so far. */
-  passes = 0;
+  private readonly passCounter: Counter = { value: 0 };
 
   /**
    * @param p probability that an element becomes 0.
@@ -177,12 +176,22 @@ export class Dropout extends Module {
   override forward(x: Tensor): Tensor {
     if (!this.training || this.p === 0) return x;
     this.random ??= nextStream(x.engine);
-    const y = dropout(x, { p: this.p, random: { ...this.random.key, counter: this.passes } });
-    this.passes++;
+    const { passCounter } = this;
+    const y = dropout(x, { p: this.p, random: { ...this.random.key, counter: passCounter.value } });
+    passCounter.value++;
     x.engine.onUndo(() => {
-      this.passes--;
+      passCounter.value--;
     });
     return y;
+  }
+
+  /** Training passes so far. */
+  get passes(): number {
+    return this.passCounter.value;
+  }
+
+  protected override ownCounters(): ReadonlyMap<string, Counter> {
+    return new Map([["passes", this.passCounter]]);
   }
 }
 

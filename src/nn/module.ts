@@ -5,12 +5,12 @@
 import type { Engine } from "../core/engine.js";
 import { ShapeError, UsageError, WeightsError } from "../core/errors.js";
 import { formatShape, sameShape } from "../core/shape.js";
-import { Parameter, type Tensor } from "../core/tensor.js";
+import { type Counter, Parameter, StateTensor, type Tensor } from "../core/tensor.js";
 
-/** What to load into one parameter: a flat array in row-major order, or a parameter of the same shape, of any engine. */
-export type StateValue = Float32Array | Parameter;
+/** What to load into one tensor: a flat array in row-major order, or a tensor of the same shape, of any engine. */
+export type StateValue = Float32Array | StateTensor;
 
-/** Values to load into a module, by parameter name. */
+/** Values to load into a module, by name. */
 export type StateValues = ReadonlyMap<string, StateValue> | Readonly<Record<string, StateValue>>;
 
 export abstract class Module {
@@ -30,6 +30,16 @@ export abstract class Module {
     return new Map();
   }
 
+  /** Tensors that are part of this module's state but not trained, by name: running statistics. */
+  protected ownBuffers(): ReadonlyMap<string, StateTensor> {
+    return new Map();
+  }
+
+  /** Numbers that are part of this module's state, by name. They are in checkpoints, not in state dictionaries. */
+  protected ownCounters(): ReadonlyMap<string, Counter> {
+    return new Map();
+  }
+
   /** Training mode, here and in all modules inside. Returns the module. */
   train(training = true): this {
     this.training = training;
@@ -42,13 +52,22 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** All parameters by name, in the order of the layers. A shared parameter is there under each of its names. */
-  stateDict(): Map<string, Parameter> {
-    const state = new Map(this.ownParameters());
+  /** All parameters and buffers by name, in the order of the layers. A shared one is there under each of its names. */
+  stateDict(): Map<string, StateTensor> {
+    const state = new Map<string, StateTensor>([...this.ownParameters(), ...this.ownBuffers()]);
     for (const [name, child] of this.children()) {
-      for (const [inner, parameter] of child.stateDict()) state.set(`${name}.${inner}`, parameter);
+      for (const [inner, tensor] of child.stateDict()) state.set(`${name}.${inner}`, tensor);
     }
     return state;
+  }
+
+  /** All counters by name, in the order of the layers. */
+  counters(): Map<string, Counter> {
+    const counters = new Map(this.ownCounters());
+    for (const [name, child] of this.children()) {
+      for (const [inner, counter] of child.counters()) counters.set(`${name}.${inner}`, counter);
+    }
+    return counters;
   }
 
   /**
@@ -56,12 +75,13 @@ export abstract class Module {
    * Each comes once; the name of a shared one is its first.
    */
   parameters(filter: (name: string) => boolean = () => true): Parameter[] {
-    return [...this.firstNames()].filter(([, name]) => filter(name)).map(([parameter]) => parameter);
+    const named = [...this.firstNames()].filter(([, name]) => filter(name));
+    return named.flatMap(([tensor]) => (tensor instanceof Parameter ? [tensor] : []));
   }
 
-  private firstNames(): Map<Parameter, string> {
-    const names = new Map<Parameter, string>();
-    for (const [name, parameter] of this.stateDict()) if (!names.has(parameter)) names.set(parameter, name);
+  private firstNames(): Map<StateTensor, string> {
+    const names = new Map<StateTensor, string>();
+    for (const [name, tensor] of this.stateDict()) if (!names.has(tensor)) names.set(tensor, name);
     return names;
   }
 
@@ -71,8 +91,8 @@ export abstract class Module {
   }
 
   /**
-   * Overwrites all parameters: with arrays, or with another net's parameters as in `b.loadStateDict(a.stateDict())`.
-   * Nothing is written before all names and sizes are checked and all parameters are read.
+   * Overwrites all parameters and buffers: with arrays, or with another net's parameters as in `b.loadStateDict(a.stateDict())`.
+   * Nothing is written before all names and sizes are checked and all tensors are read.
    * @throws WeightsError that names the first parameter that is missing or unexpected; ShapeError for a wrong size.
    */
   async loadStateDict(values: StateValues): Promise<void> {
@@ -85,46 +105,46 @@ export abstract class Module {
         );
       }
     }
-    for (const [name, parameter] of state) {
+    for (const [name, tensor] of state) {
       const value = given.get(name);
       if (value === undefined) {
         throw new WeightsError(
-          `loadStateDict: a parameter is missing (missing ${name} ${formatShape(parameter.shape)}). Load the weights into the net they were saved from.`,
+          `loadStateDict: a parameter is missing (missing ${name} ${formatShape(tensor.shape)}). Load the weights into the net they were saved from.`,
         );
       }
-      checkFits(name, parameter, value);
+      checkFits(name, tensor, value);
     }
     const arrays = new Map<string, Float32Array>();
-    for (const [name, value] of given) arrays.set(name, value instanceof Parameter ? await value.read() : value);
-    for (const [name, parameter] of state) {
+    for (const [name, value] of given) arrays.set(name, value instanceof StateTensor ? await value.read() : value);
+    for (const [name, tensor] of state) {
       const array = arrays.get(name);
-      if (array) await parameter.write(array);
+      if (array) await tensor.write(array);
     }
   }
 
   /**
-   * Gives every parameter its full name, for messages; a shared one its first. Every Sequential does so when it is built,
+   * Gives every parameter and buffer its full name, for messages; a shared one its first. Every Sequential does so when it is built,
    * and the outermost module is built last, so its names stay.
    */
   nameParameters(prefix = ""): this {
-    for (const [parameter, name] of this.firstNames()) {
-      parameter.name = prefix + name;
-      parameter.storage.label = prefix + name;
+    for (const [tensor, name] of this.firstNames()) {
+      tensor.name = prefix + name;
+      tensor.storage.label = prefix + name;
     }
     return this;
   }
 }
 
-function checkFits(name: string, parameter: Parameter, value: StateValue): void {
-  if (value instanceof Parameter) {
-    if (sameShape(value.shape, parameter.shape)) return;
+function checkFits(name: string, tensor: StateTensor, value: StateValue): void {
+  if (value instanceof StateTensor) {
+    if (sameShape(value.shape, tensor.shape)) return;
     throw new ShapeError(
-      `loadStateDict: the shapes differ (${name} ${formatShape(parameter.shape)}, given ${formatShape(value.shape)}). Load the weights into the net they were saved from.`,
+      `loadStateDict: the shapes differ (${name} ${formatShape(tensor.shape)}, given ${formatShape(value.shape)}). Load the weights into the net they were saved from.`,
     );
   }
-  if (value.length !== parameter.size) {
+  if (value.length !== tensor.size) {
     throw new ShapeError(
-      `loadStateDict: the number of values differs (${name} ${formatShape(parameter.shape)}, values ${value.length}). Give ${parameter.size} values.`,
+      `loadStateDict: the number of values differs (${name} ${formatShape(tensor.shape)}, values ${value.length}). Give ${tensor.size} values.`,
     );
   }
 }

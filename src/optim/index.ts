@@ -1,2 +1,3 @@
+export { Optimiser, type ParameterGroup } from "./optimiser.js";
 export { constant, oneCycle, type Schedule } from "./schedule.js";
-export { type ParameterGroup, SGD, type SgdOptions } from "./sgd.js";
+export { SGD, type SgdOptions, type SgdSettings } from "./sgd.js";

@@ -3,9 +3,10 @@
  * the same records. Each step is one program: forward, backward and update run at once on all threads.
  */
 import { DivergedError, UsageError } from "../core/errors.js";
+import type { Batch } from "../data/batch-source.js";
 import type { DataSplits, Normalise } from "../data/dataset.js";
 import { pixelStatistics } from "../data/dataset.js";
-import { type Augment, type Batch, Loader } from "../data/loader.js";
+import { type Augment, Loader } from "../data/loader.js";
 import { engineOf, inMode, type Module } from "../nn/module.js";
 import { crossEntropy, labelRank, labelsTensor } from "../ops/loss.js";
 import { constant, type Schedule } from "../optim/schedule.js";

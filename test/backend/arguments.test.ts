@@ -4,7 +4,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import * as argumentRecords from "#src/backend/wasm/arguments.js";
 import { KC } from "#src/backend/wasm/conv-plan.js";
-import { GRAIN_FLOATS, RANDOM_GRAIN } from "#src/backend/wasm/lowering.js";
+import { GRAIN_FLOATS } from "#src/backend/wasm/lowering/elementwise.js";
+import { RANDOM_GRAIN } from "#src/backend/wasm/lowering/random.js";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -125,7 +126,9 @@ test("kernels-plain.wasm and kernels-shared.wasm export the same functions, one 
     }),
   );
   assert.equal(plain, shared);
-  const lowering = await readFile(new URL("src/backend/wasm/lowering.ts", ROOT), "utf8");
+  const folder = new URL("src/backend/wasm/lowering/", ROOT);
+  const texts = (await readdir(folder)).map((file) => readFile(new URL(file, folder), "utf8"));
+  const lowering = (await Promise.all(texts)).join("\n");
   const launched = [...lowering.matchAll(/(?:launch|Launch|elementwise)\(\s*"(\w+)"/g)].map(([, name]) => name);
   assert.ok(launched.length > 30, `${launched.length} launches found`);
   assert.equal(

@@ -5,9 +5,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { capture } from "./capture.js";
 import { runCommandLine } from "#src/cli/program.js";
 import { vggLayers, vggTotals } from "#src/models/vgg-config.js";
+import { capture } from "./capture.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const standIn = fileURLToPath(new URL("./stand-in.ts", import.meta.url));

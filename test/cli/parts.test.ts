@@ -4,12 +4,12 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { capture } from "./capture.js";
 import { classifyPictures, listPictures, topPredictions } from "#src/cli/classify.js";
 import { byteSize, duration, grouped, parseNumber, parseWhole, percent, table } from "#src/cli/numbers.js";
 import { errorLine, wantsColour } from "#src/cli/output.js";
 import { stepInEpoch } from "#src/cli/train.js";
 import { UsageError, WeightsError } from "#src/core/errors.js";
+import { capture } from "./capture.js";
 
 const fixtures = fileURLToPath(new URL("../fixtures/pictures/", import.meta.url));
 

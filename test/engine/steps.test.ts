@@ -1,10 +1,10 @@
 /** engine.steps(): the same program, one kernel call at a time, every value readable. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { UsageError } from "#src/core/errors.js";
 import type { Engine } from "#src/core/engine.js";
-import type { Step } from "#src/core/runner.js";
+import { UsageError } from "#src/core/errors.js";
 import { Random } from "#src/core/random.js";
+import type { Step } from "#src/core/runner.js";
 import { createEngine } from "#src/engine.js";
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential } from "#src/nn/index.js";
 import { crossEntropy, labelsTensor, relu, scale } from "#src/ops/index.js";

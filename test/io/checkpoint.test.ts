@@ -9,8 +9,8 @@ import {
   encodeMetadata,
   loadModelWith,
   readMetadata,
-  saveModel,
   type Stateful,
+  saveModel,
   type VggMetadata,
 } from "#src/io/checkpoint.js";
 import { openSafetensors, writeSafetensors } from "#src/io/safetensors.js";

@@ -5,8 +5,8 @@ import { ShapeError, UsageError, WeightsError } from "#src/core/errors.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
 import { Conv2d, Dropout, Linear, MaxPool2d, ReLU, Sequential } from "#src/nn/index.js";
-import { sum } from "#src/ops/index.js";
 import { engineOf, inMode } from "#src/nn/module.js";
+import { sum } from "#src/ops/index.js";
 import { SGD } from "#src/optim/index.js";
 import { rejects, smallNet, throws, weightsHash } from "../engine/nets.js";
 

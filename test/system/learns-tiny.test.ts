@@ -1,13 +1,13 @@
 /** A small VGG learns: three kinds of the drawn shapes, from nothing to nearly all of them right, on any number of threads. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Dataset, type DataSplits, subset } from "#src/data/dataset.js";
+import { type DataSplits, type Dataset, subset } from "#src/data/dataset.js";
 import { shapes } from "#src/data/shapes.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
 import { oneCycle } from "#src/optim/index.js";
 import { evaluate } from "#src/train/evaluate.js";
-import { train, type TrainOptions } from "#src/train/trainer.js";
+import { type TrainOptions, train } from "#src/train/trainer.js";
 
 /** Disc, ring, hourglass: a net tells them apart soon. */
 const CLASSES = [0, 5, 9];

@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Parameter } from "#src/core/tensor.js";
+import type { StateTensor } from "#src/core/tensor.js";
 import { createEngine } from "#src/engine.js";
 import { parseSafetensors, type SafetensorsSource } from "#src/io/safetensors-format.js";
 import { vgg } from "#src/models/vgg.js";
@@ -51,7 +51,7 @@ async function checkFormula({ source, scales, names }: Fixture, t: number, lengt
   assert.is(maxRelativeError(ends, await source.read(`check/${t}`)), 0, `${names[t]}: the formula gives other values`);
 }
 
-async function writeFormula(parameter: Parameter, t: number, scale: number): Promise<void> {
+async function writeFormula(parameter: StateTensor, t: number, scale: number): Promise<void> {
   const chunk = new Float32Array(CHUNK);
   for (let begin = 0; begin < parameter.size; begin += CHUNK) {
     const piece = chunk.subarray(0, Math.min(CHUNK, parameter.size - begin));

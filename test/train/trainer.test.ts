@@ -2,16 +2,16 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
-import type { Tensor } from "#src/core/tensor.js";
 import { DivergedError, UsageError } from "#src/core/errors.js";
+import type { Tensor } from "#src/core/tensor.js";
+import { pixelStatistics } from "#src/data/dataset.js";
 import { openData } from "#src/data/open-data.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
 import { Linear, Module, ReLU, Sequential } from "#src/nn/index.js";
 import { oneCycle } from "#src/optim/schedule.js";
 import { evaluate } from "#src/train/evaluate.js";
-import { type EpochRecord, type StepRecord, train, type TrainOptions } from "#src/train/trainer.js";
-import { pixelStatistics } from "#src/data/dataset.js";
+import { type EpochRecord, type StepRecord, type TrainOptions, train } from "#src/train/trainer.js";
 import { rejects, weightsHash } from "../engine/nets.js";
 
 const engine = await createEngine({ threads: 2 });

@@ -4,7 +4,7 @@
  */
 import { workerData } from "node:worker_threads";
 import { instantiate } from "./instantiate.js";
-import { type Kernel, walk, type WalkTask } from "./program-table.js";
+import { type Kernel, type WalkTask, walk } from "./program-table.js";
 
 /** What the pool hands to every worker when it starts. */
 export interface WorkerSetup {

@@ -1,0 +1,62 @@
+/** Convolution, product by product. See kernels.ts. */
+import type { Conv2dShape } from "../backend.js";
+import { accumulateInto, type ReferenceKernels } from "./kernel.js";
+
+/** Calls visit(y index, x index, weight index) for every product of a convolution. */
+function forEachProduct(s: Conv2dShape, visit: (y: number, x: number, weight: number) => void): void {
+  for (let b = 0; b < s.batch; b++) {
+    for (let o = 0; o < s.outC; o++) {
+      for (let oh = 0; oh < s.outH; oh++) {
+        for (let ow = 0; ow < s.outW; ow++) {
+          const y = ((b * s.outC + o) * s.outH + oh) * s.outW + ow;
+          for (let c = 0; c < s.inC; c++) {
+            for (let kh = 0; kh < s.kH; kh++) {
+              const ih = oh * s.strideH + kh - s.padH;
+              if (ih < 0 || ih >= s.inH) continue;
+              for (let kw = 0; kw < s.kW; kw++) {
+                const iw = ow * s.strideW + kw - s.padW;
+                if (iw < 0 || iw >= s.inW) continue;
+                visit(y, ((b * s.inC + c) * s.inH + ih) * s.inW + iw, ((o * s.inC + c) * s.kH + kh) * s.kW + kw);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+export const CONV2D_KERNELS = {
+  conv2dForward(s, { x, weight, bias, y }) {
+    const plane = s.outH * s.outW;
+    accumulateInto(y, false, (sums) => {
+      for (let i = 0; i < sums.length; i++) sums[i] = bias ? bias[Math.floor(i / plane) % s.outC] : 0;
+      forEachProduct(s, (yi, xi, wi) => {
+        sums[yi] += x[xi] * weight[wi];
+      });
+    });
+  },
+
+  conv2dBackwardInput(s, { dy, weight, dx }) {
+    accumulateInto(dx, false, (sums) =>
+      forEachProduct(s, (yi, xi, wi) => {
+        sums[xi] += dy[yi] * weight[wi];
+      }),
+    );
+  },
+
+  conv2dBackwardWeight(s, { x, dy, dWeight }) {
+    accumulateInto(dWeight, s.accumulate, (sums) =>
+      forEachProduct(s, (yi, xi, wi) => {
+        sums[wi] += dy[yi] * x[xi];
+      }),
+    );
+  },
+
+  conv2dBackwardBias(s, { dy, dBias }) {
+    const plane = s.outH * s.outW;
+    accumulateInto(dBias, s.accumulate, (sums) => {
+      for (let i = 0; i < dy.length; i++) sums[Math.floor(i / plane) % s.outC] += dy[i];
+    });
+  },
+} satisfies ReferenceKernels;

@@ -1,0 +1,42 @@
+/** Linear layers. See kernels.ts. */
+import { accumulateInto, type ReferenceKernels } from "./kernel.js";
+
+export const LINEAR_KERNELS = {
+  linearForward({ batch, inFeatures, outFeatures }, { x, weight, bias, y }) {
+    for (let b = 0; b < batch; b++) {
+      for (let o = 0; o < outFeatures; o++) {
+        let sum = bias ? bias[o] : 0;
+        for (let i = 0; i < inFeatures; i++) sum += x[b * inFeatures + i] * weight[o * inFeatures + i];
+        y[b * outFeatures + o] = sum;
+      }
+    }
+  },
+
+  linearBackwardInput({ batch, inFeatures, outFeatures }, { dy, weight, dx }) {
+    for (let b = 0; b < batch; b++) {
+      for (let i = 0; i < inFeatures; i++) {
+        let sum = 0;
+        for (let o = 0; o < outFeatures; o++) sum += dy[b * outFeatures + o] * weight[o * inFeatures + i];
+        dx[b * inFeatures + i] = sum;
+      }
+    }
+  },
+
+  linearBackwardWeight({ batch, inFeatures, outFeatures, accumulate }, { x, dy, dWeight }) {
+    accumulateInto(dWeight, accumulate, (sums) => {
+      for (let b = 0; b < batch; b++) {
+        for (let o = 0; o < outFeatures; o++) {
+          for (let i = 0; i < inFeatures; i++) {
+            sums[o * inFeatures + i] += dy[b * outFeatures + o] * x[b * inFeatures + i];
+          }
+        }
+      }
+    });
+  },
+
+  linearBackwardBias({ outFeatures, accumulate }, { dy, dBias }) {
+    accumulateInto(dBias, accumulate, (sums) => {
+      for (let i = 0; i < dy.length; i++) sums[i % outFeatures] += dy[i];
+    });
+  },
+} satisfies ReferenceKernels;

@@ -1,0 +1,49 @@
+/** What a launch is, how a kernel call becomes launches, and what the files of this folder share. */
+import type { KernelName, ShapeOf, TensorsOf } from "../../backend.js";
+import type { ArgumentFields } from "../arguments.js";
+import type { ConvAlgorithmOption } from "../conv-plan.js";
+
+/** One export to run over all its grains. */
+export interface Launch {
+  readonly kernel: string;
+  readonly fields: ArgumentFields;
+  readonly values: Readonly<Record<string, number>>;
+  readonly grains: number;
+  /** Memory that each worker needs for itself. */
+  readonly workerBytes: number;
+}
+
+/** The tensors of a call as addresses; 0 or null stands for a missing optional one. */
+export type Addresses<K extends KernelName> = TensorsOf<K, number>;
+
+/** Choices that an engine makes once. */
+export interface LoweringOptions {
+  readonly convAlgorithm: ConvAlgorithmOption;
+}
+
+/** How one kernel call is done. */
+export interface Lowering<K extends KernelName> {
+  /** Memory that all workers share for the length of the call. */
+  scratchBytes(s: ShapeOf<K>, options: LoweringOptions): number;
+  launches(s: ShapeOf<K>, t: Addresses<K>, callScratch: number, options: LoweringOptions): Launch[];
+}
+
+/** The lowerings of a family of kernels. */
+export type Lowerings = { readonly [K in KernelName]?: Lowering<K> };
+
+export const NONE = (): number => 0;
+
+export type Values<F extends ArgumentFields> = { readonly [N in keyof F]?: number | null };
+
+/** A launch with its values in field order; what is missing is 0. */
+export function launch<F extends ArgumentFields>(
+  kernel: string,
+  fields: F,
+  values: Values<F>,
+  grains: number,
+  workerBytes = 0,
+): Launch {
+  const all: Record<string, number> = {};
+  for (const name of Object.keys(fields)) all[name] = values[name] ?? 0;
+  return { kernel, fields, values: all, grains, workerBytes };
+}

@@ -1,0 +1,69 @@
+/** Linear layers. */
+import type { LinearShape } from "../../backend.js";
+import { LINEAR_ARGUMENTS } from "../arguments.js";
+import { cutLinearColumns, cutLinearRows, KC } from "../conv-plan.js";
+import { type Launch, type Lowerings, launch, NONE, type Values } from "./launch.js";
+
+/** Columns of the tile in linear's weight gradient: 64 rows of them are 48 KB. */
+const LINEAR_TILE_COLUMNS = 192;
+
+function linearLaunch(
+  kernel: string,
+  s: LinearShape,
+  values: Values<typeof LINEAR_ARGUMENTS>,
+  grains: number,
+  workerBytes = 0,
+): Launch {
+  return launch(kernel, LINEAR_ARGUMENTS, { ...s, ...values }, grains, workerBytes);
+}
+
+function paddedBatchBytes(s: LinearShape): number {
+  return Math.ceil(s.batch / 8) * 32;
+}
+
+export const LINEAR_LOWERINGS = {
+  linearForward: {
+    scratchBytes: (s) => (s.batch === 1 ? 0 : s.inFeatures * paddedBatchBytes(s)),
+    launches(s, { x, weight, bias, y }, callScratch) {
+      const { block, count } = cutLinearRows(s);
+      if (s.batch === 1) return [linearLaunch("linearForwardVector", s, { x, weight, bias, y, block }, count)];
+      return [
+        linearLaunch("linearPackInput", s, { x, callScratch }, Math.ceil(s.inFeatures / KC)),
+        linearLaunch("linearForward", s, { weight, bias, y, callScratch, block }, count, block * paddedBatchBytes(s)),
+      ];
+    },
+  },
+
+  linearBackwardInput: {
+    scratchBytes: NONE,
+    launches(s, { dy, weight, dx }) {
+      const { block, count } = cutLinearColumns(s);
+      return [linearLaunch("linearBackwardInput", s, { dy, weight, dx, block }, count, (KC + s.batch) * block * 4)];
+    },
+  },
+
+  linearBackwardWeight: {
+    scratchBytes: (s) => s.outFeatures * s.batch * 4,
+    launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch) {
+      const { block, count } = cutLinearRows(s);
+      const nBlock = LINEAR_TILE_COLUMNS;
+      const values = { x, dWeight, callScratch, block, nBlock, accumulate: Number(accumulate) };
+      return [
+        linearLaunch("linearTransposeGradient", s, { dy, callScratch }, Math.ceil(s.outFeatures / 64)),
+        linearLaunch("linearBackwardWeight", s, values, count, (KC + block) * nBlock * 4),
+      ];
+    },
+  },
+
+  linearBackwardBias: {
+    scratchBytes: NONE,
+    launches: ({ accumulate, ...s }, { dy, dBias }) => [
+      linearLaunch(
+        "linearBackwardBias",
+        s,
+        { dy, dBias, accumulate: Number(accumulate) },
+        Math.ceil(s.outFeatures / 64),
+      ),
+    ],
+  },
+} satisfies Lowerings;
