@@ -1,8 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ShapeError, UsageError } from "#src/core/errors.js";
+import type { Batch } from "#src/data/batch-source.js";
 import { arrayDataset, type Dataset } from "#src/data/dataset.js";
-import { type Batch, Loader, type LoaderOptions } from "#src/data/loader.js";
+import { Loader, type LoaderOptions } from "#src/data/loader.js";
 import { shapes } from "#src/data/shapes.js";
 
 const NORMALISE = { mean: [10, 20, 30], std: [2, 4, 8] };
