@@ -2,6 +2,13 @@
 // micro-kernels and threefryWords are exported for the compiler and the tests; no program holds them):
 //
 //   kernel(args: address of its argument record, scratch: this worker's own memory, grainBegin, grainEnd)
+export { adaptiveMaxPool2dBackward, adaptiveMaxPool2dForward } from "./adaptive-max-pool2d";
+export {
+  adaptiveAvgPool2dBackward,
+  adaptiveAvgPool2dForward,
+  avgPool2dBackward,
+  avgPool2dForward,
+} from "./avg-pool2d";
 export {
   conv2dBackwardBias,
   conv2dBackwardInput,

@@ -1,12 +1,13 @@
 // Max pooling: any window (at most 255 places), stride and padding. A grain is one plane (image, channel).
-// The winner of each window is kept as one byte, kh·kW + kw: the backward pass needs no more.
+// The winner of each window is kept as one byte, kh·kW + kw: the backward pass needs no more. Windows may hang over the
+// lower and the right border (ceil mode), but each has a place inside the input. Averages: avg-pool2d.ts.
 
-/** Argument record of the pooling kernels. */
+/** Argument record of all pooling kernels. Adaptive ones have no window: their borders follow from the sizes. */
 @unmanaged
 export class Pool2dArgs {
   x: usize;
   y: usize;
-  /** One byte per output, or 0 where no gradient will be asked for. */
+  /** One byte (adaptive: one i32) per output, or 0 where no gradient will be asked for. */
   winners: usize;
   dx: usize;
   dy: usize;
@@ -22,13 +23,15 @@ export class Pool2dArgs {
   strideW: i32;
   padH: i32;
   padW: i32;
+  /** Averages: 1 where padding counts in the divisor. */
+  countIncludePad: i32;
 }
 
 /** y = the largest value of each window (padding never wins; the first of equals wins; NaN wins and stays NaN). */
 export function maxPool2dForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<Pool2dArgs>(args);
   const outPlane = s.outH * s.outW;
-  // VGG's pools: 2x2 windows side by side.
+  // VGG's pools: 2x2 windows side by side; those that hang over the border go the general way.
   const halves = s.kH == 2 && s.kW == 2 && s.strideH == 2 && s.strideW == 2 && s.padH == 0 && s.padW == 0;
   for (let plane = grainBegin; plane < grainEnd; plane++) {
     const x = s.x + ((<usize>plane * s.inH * s.inW) << 2);
@@ -39,8 +42,9 @@ export function maxPool2dForward(args: usize, scratch: usize, grainBegin: i32, g
       const khBegin = max(0, -h0);
       const khEnd = min(s.kH, s.inH - h0);
       let ow = 0;
-      if (halves) {
-        ow = maxOfHalves(x + ((<usize>(oh * 2 * s.inW)) << 2), (<usize>s.inW) << 2, y, winners, s.outW, s.winners != 0);
+      if (halves && h0 + 2 <= s.inH) {
+        const whole = min(s.outW, s.inW >> 1);
+        ow = maxOfHalves(x + ((<usize>(h0 * s.inW)) << 2), (<usize>s.inW) << 2, y, winners, whole, s.winners != 0);
         y += (<usize>ow) << 2;
         winners += ow;
       }

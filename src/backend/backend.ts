@@ -41,6 +41,22 @@ export interface Pool2dShape {
   readonly padW: number;
 }
 
+/** A pooling that averages. */
+export interface AvgPool2dShape extends Pool2dShape {
+  /** Does padding count in the number that a window's sum is divided by? */
+  readonly countIncludePad: boolean;
+}
+
+/** x [batch, channels, inH, inW], y [batch, channels, outH, outW]; the windows' borders follow from these sizes. */
+export interface AdaptivePool2dShape {
+  readonly batch: number;
+  readonly channels: number;
+  readonly inH: number;
+  readonly inW: number;
+  readonly outH: number;
+  readonly outW: number;
+}
+
 /** x [batch, inFeatures], weight [outFeatures, inFeatures], y [batch, outFeatures]. */
 export interface LinearShape {
   readonly batch: number;
@@ -128,6 +144,12 @@ export interface KernelTable {
   linearBackwardBias: Kernel<LinearShape & Accumulate, "dy", "dBias">;
   maxPool2dForward: Kernel<Pool2dShape, "x", "y" | "winners">;
   maxPool2dBackward: Kernel<Pool2dShape, "dy" | "winners", "dx">;
+  avgPool2dForward: Kernel<AvgPool2dShape, "x", "y">;
+  avgPool2dBackward: Kernel<AvgPool2dShape, "dy", "dx">;
+  adaptiveAvgPool2dForward: Kernel<AdaptivePool2dShape, "x", "y">;
+  adaptiveAvgPool2dBackward: Kernel<AdaptivePool2dShape, "dy", "dx">;
+  adaptiveMaxPool2dForward: Kernel<AdaptivePool2dShape, "x", "y" | "winners">;
+  adaptiveMaxPool2dBackward: Kernel<AdaptivePool2dShape, "dy" | "winners", "dx">;
   reluForward: Kernel<LengthShape, "x", "y">;
   reluBackward: Kernel<LengthShape, "dy" | "y", "dx">;
   dropout: Kernel<DropoutShape, "x", "y">;
@@ -174,6 +196,12 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   linearBackwardBias: ["dBias"],
   maxPool2dForward: ["y", "winners"],
   maxPool2dBackward: ["dx"],
+  avgPool2dForward: ["y"],
+  avgPool2dBackward: ["dx"],
+  adaptiveAvgPool2dForward: ["y"],
+  adaptiveAvgPool2dBackward: ["dx"],
+  adaptiveMaxPool2dForward: ["y", "winners"],
+  adaptiveMaxPool2dBackward: ["dx"],
   reluForward: ["y"],
   reluBackward: ["dx"],
   dropout: ["y"],

@@ -11,4 +11,5 @@ export {
   ReLU,
   type WeightOptions,
 } from "./layers.js";
+export { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool2d } from "./layers-pool.js";
 export { Module, Sequential, type StateValue, type StateValues } from "./module.js";

@@ -3,9 +3,7 @@
  * reference backend: so the oracle of all other backends is right, whatever PyTorch's conventions.
  */
 import { test } from "uvu";
-import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
-import type { Tensor } from "#src/core/tensor.js";
 import { createEngine } from "#src/engine.js";
 import {
   add,
@@ -24,12 +22,8 @@ import {
   scale,
   sum,
 } from "#src/ops/index.js";
-import { maxRelativeError } from "../helpers/compare.js";
-import { type Inputs, type OpRun, randomTensor, runOp, type TensorData } from "../helpers/run-op.js";
-
-/** The error of a central difference is step² · f''' / 6, some 1e-9 here, and rounding 1e-16 / step. */
-const STEP = 1e-4;
-const TOLERANCE = 1e-6;
+import { apart, checkGradients } from "../helpers/finite-differences.js";
+import { type Inputs, type OpRun, randomTensor, type TensorData } from "../helpers/run-op.js";
 
 interface Case {
   readonly name: string;
@@ -37,15 +31,6 @@ interface Case {
   readonly forward: OpRun["forward"];
   /** Shape of y; null for a loss. */
   readonly y: readonly number[] | null;
-}
-
-/** All values at least 0.05 from one another and from 0, in an order that is not theirs: no kink within STEP. */
-function apart(shape: readonly number[]): TensorData {
-  const { data } = randomTensor("order", shape);
-  const order = [...data.keys()].sort((i, j) => data[i] - data[j]);
-  const values = new Float64Array(data.length);
-  for (const [rank, i] of order.entries()) values[i] = (rank - data.length / 2 + 0.5) * 0.1;
-  return { shape, data: values };
 }
 
 function conv2dCase(
@@ -179,33 +164,6 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** The loss that runOp() differentiates: y, or the sum of y · dy. */
-async function lossOf(engine: Engine, { inputs, forward, dy }: OpRun): Promise<number> {
-  return engine
-    .noGrad(() => {
-      const tensors: Record<string, Tensor> = {};
-      for (const [role, { data, shape }] of Object.entries(inputs)) tensors[role] = engine.tensor(data, shape);
-      const y = forward(tensors, engine);
-      return { loss: dy === null ? y : sum(mul(y, engine.tensor(dy.data, dy.shape))) };
-    })
-    .loss.item();
-}
-
-async function differences(engine: Engine, run: OpRun, role: string): Promise<Float64Array> {
-  const { data, shape } = run.inputs[role];
-  const slopes = new Float64Array(data.length);
-  for (let i = 0; i < data.length; i++) {
-    const losses: number[] = [];
-    for (const step of [STEP, -STEP]) {
-      const moved = Float64Array.from(data);
-      moved[i] += step;
-      losses.push(await lossOf(engine, { ...run, inputs: { ...run.inputs, [role]: { data: moved, shape } } }));
-    }
-    slopes[i] = (losses[0] - losses[1]) / (2 * STEP);
-  }
-  return slopes;
-}
-
 let engine: Engine;
 
 test.before(async () => {
@@ -218,13 +176,7 @@ test.after(async () => {
 
 for (const { name, inputs, forward, y } of CASES) {
   test(name, async () => {
-    const run: OpRun = { inputs, forward, dy: y === null ? null : randomTensor("dy", y) };
-    const result = await runOp(engine, run);
-    assert.equal(Object.keys(result.gradients).sort(), Object.keys(inputs).sort());
-    for (const [role, gradient] of Object.entries(result.gradients)) {
-      const error = maxRelativeError(gradient, await differences(engine, run, role));
-      assert.ok(error <= TOLERANCE, `d${role}: relative error ${error.toExponential(2)}`);
-    }
+    await checkGradients(engine, { inputs, forward, dy: y === null ? null : randomTensor("dy", y) });
   });
 }
 

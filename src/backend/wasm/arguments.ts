@@ -73,6 +73,7 @@ export const POOL2D_ARGUMENTS = {
   strideW: "u32",
   padH: "u32",
   padW: "u32",
+  countIncludePad: "u32",
 } as const;
 
 export const ELEMENTWISE_ARGUMENTS = {
