@@ -1,4 +1,4 @@
-/** Reads test/fixtures/ops.safetensors: what PyTorch computes (test/fixtures/README.md). */
+/** Reads test/fixtures/ops*.safetensors: what PyTorch computes (test/fixtures/README.md). */
 import { readFile } from "node:fs/promises";
 import { parseSafetensors } from "#src/io/safetensors-format.js";
 import type { TensorData } from "./run-op.js";
@@ -19,7 +19,13 @@ export interface FixtureOptions {
   readonly weightDecay: number;
 }
 
+/** The files, and how many cases test/fixtures/README.md promises of each. */
+export const FIXTURE_FILES: Readonly<Record<string, number>> = {
+  "ops.safetensors": 149,
+};
+
 export interface OpFixture {
+  readonly file: string;
   readonly op: string;
   /** The shapes. */
   readonly name: string;
@@ -35,19 +41,22 @@ interface CaseEntry {
   readonly tensors: readonly string[];
 }
 
-const FILE = new URL("../fixtures/ops.safetensors", import.meta.url);
-
+/** The cases of all files. */
 export async function readOpFixtures(): Promise<OpFixture[]> {
-  const bytes = new Uint8Array(await readFile(FILE));
-  const source = parseSafetensors(bytes, "ops.safetensors");
+  return (await Promise.all(Object.keys(FIXTURE_FILES).map(readFixtureFile))).flat();
+}
+
+async function readFixtureFile(file: string): Promise<OpFixture[]> {
+  const bytes = new Uint8Array(await readFile(new URL(`../fixtures/${file}`, import.meta.url)));
+  const source = parseSafetensors(bytes, file);
   const entries: readonly CaseEntry[] = JSON.parse(source.metadata.cases);
 
   const load = async (name: string): Promise<TensorData> => {
     const entry = source.tensors.get(name);
-    if (!entry) throw new Error(`ops.safetensors lists no tensor ${name}`);
+    if (!entry) throw new Error(`${file} lists no tensor ${name}`);
     const { dtype, shape, offset, sizeBytes } = entry;
     if (dtype === "F32") return { shape, data: await source.read(name) };
-    if (dtype !== "I32") throw new Error(`ops.safetensors: ${name} is ${dtype}`);
+    if (dtype !== "I32") throw new Error(`${file}: ${name} is ${dtype}`);
     return { shape, data: new Int32Array(bytes.slice(offset, offset + sizeBytes).buffer) };
   };
 
@@ -55,7 +64,7 @@ export async function readOpFixtures(): Promise<OpFixture[]> {
   for (const { op, name, options, tensors } of entries) {
     const loaded: Record<string, TensorData> = {};
     for (const short of tensors) loaded[short] = await load(`${op}/${name}/${short}`);
-    fixtures.push({ op, name, options, tensors: loaded });
+    fixtures.push({ file, op, name, options, tensors: loaded });
   }
   return fixtures;
 }
