@@ -10,6 +10,16 @@ export {
   avgPool2dForward,
 } from "./avg-pool2d";
 export {
+  batchNormBackwardInput,
+  batchNormBackwardSums,
+  batchNormBackwardTotals,
+  batchNormForward,
+  batchNormRunning,
+  batchNormSquares,
+  batchNormSums,
+  batchNormTotals,
+} from "./batch-norm";
+export {
   conv2dBackwardBias,
   conv2dBackwardInput,
   conv2dBackwardWeight,

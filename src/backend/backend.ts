@@ -75,6 +75,20 @@ export interface LrnShape {
   readonly k: number;
 }
 
+/** x [batch, channels, plane]; statistics are over batch and plane, [channels]. */
+export interface BatchNormShape {
+  readonly batch: number;
+  readonly channels: number;
+  readonly plane: number;
+}
+
+export interface BatchNormStatisticsShape extends BatchNormShape {
+  /** Share of the new statistics in the running ones. */
+  readonly momentum: number;
+  /** Added to the variance before its root. */
+  readonly eps: number;
+}
+
 /** x [rows, classes]. */
 export interface ClassesShape {
   readonly rows: number;
@@ -155,6 +169,20 @@ export interface KernelTable {
   dropout: Kernel<DropoutShape, "x", "y">;
   lrnForward: Kernel<LrnShape, "x", "y" | "scale">;
   lrnBackward: Kernel<LrnShape, "dy" | "x" | "scale", "dx">;
+  batchNormStatistics: Kernel<
+    BatchNormStatisticsShape,
+    "x" | "runningMean" | "runningVar",
+    "mean" | "invStd" | "runningMean" | "runningVar"
+  >;
+  batchNormRunning: Kernel<BatchNormStatisticsShape, "runningMean" | "runningVar", "mean" | "invStd">;
+  batchNormForward: Kernel<BatchNormShape, "x" | "mean" | "invStd" | "weight" | "bias", "y">;
+  batchNormBackwardWeight: Kernel<BatchNormShape, "dy" | "x" | "mean" | "invStd", "dWeight" | "dBias">;
+  /** Without the sums (dBias and dWeight of this pass) mean and invStd are constants: evaluation mode. */
+  batchNormBackwardInput: Kernel<
+    BatchNormShape,
+    "dy" | "x" | "mean" | "invStd" | "weight" | "sumDy" | "sumDyNormalised",
+    "dx"
+  >;
   logSoftmaxForward: Kernel<ClassesShape, "x", "y">;
   logSoftmaxBackward: Kernel<ClassesShape, "dy" | "y", "dx">;
   nllForward: Kernel<ClassesShape, "y" | "labels", "loss">;
@@ -177,7 +205,7 @@ export type ShapeOf<K extends KernelName> = KernelTable[K]["shape"];
 export type RoleOf<K extends KernelName> = KernelTable[K]["reads"] | KernelTable[K]["writes"];
 
 /** Roles that may be left out: null there means "has none". */
-type OptionalRole = "bias" | "winners" | "velocity";
+type OptionalRole = "bias" | "winners" | "velocity" | "sumDy" | "sumDyNormalised";
 
 /** The tensors of one call by role. T is what stands for a tensor: a storage, an address, an array, a GPU binding. */
 export type TensorsOf<K extends KernelName, T> = {
@@ -207,6 +235,11 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   dropout: ["y"],
   lrnForward: ["y", "scale"],
   lrnBackward: ["dx"],
+  batchNormStatistics: ["mean", "invStd", "runningMean", "runningVar"],
+  batchNormRunning: ["mean", "invStd"],
+  batchNormForward: ["y"],
+  batchNormBackwardWeight: ["dWeight", "dBias"],
+  batchNormBackwardInput: ["dx"],
   logSoftmaxForward: ["y"],
   logSoftmaxBackward: ["dx"],
   nllForward: ["loss"],

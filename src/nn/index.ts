@@ -11,5 +11,6 @@ export {
   ReLU,
   type WeightOptions,
 } from "./layers.js";
+export { BatchNorm1d, BatchNorm2d, type BatchNormLayerOptions } from "./layers-norm.js";
 export { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool2d } from "./layers-pool.js";
 export { Module, Sequential, type StateValue, type StateValues } from "./module.js";

@@ -1,5 +1,6 @@
 export { adaptiveAvgPool2d, adaptiveMaxPool2d, globalAvgPool2d } from "./adaptive-pool2d.js";
 export { type AvgPool2dOptions, avgPool2d } from "./avg-pool2d.js";
+export { type BatchNormOptions, type BatchNormState, batchNorm } from "./batch-norm.js";
 export type { Pair } from "./check.js";
 export { type Conv2dOptions, conv2d } from "./conv2d.js";
 export { type DropoutOptions, dropout } from "./dropout.js";

@@ -9,12 +9,12 @@ import { RANDOM_GRAIN } from "#src/backend/wasm/lowering/random.js";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** The records of arguments.ts by the names of their classes: CONV2D_ARGUMENTS belongs to Conv2dArgs. */
+/** The records of arguments.ts by the names of their classes: BATCH_NORM_ARGUMENTS belongs to BatchNormArgs. */
 const RECORDS = new Map(Object.entries(argumentRecords).map(([name, record]) => [classNameOf(name), record]));
 
 function classNameOf(name: string): string {
-  const word = name.replace("_ARGUMENTS", "").toLowerCase();
-  return `${word[0].toUpperCase()}${word.slice(1)}Args`;
+  const words = name.replace("_ARGUMENTS", "").split("_");
+  return `${words.map((word) => `${word[0]}${word.slice(1).toLowerCase()}`).join("")}Args`;
 }
 
 /** 4-byte types of AssemblyScript, as the host writes them. */

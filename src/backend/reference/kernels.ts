@@ -4,6 +4,7 @@
  * they are stored in a Float32Array.
  */
 import type { HostArray, KernelName, ShapeOf, TensorsOf } from "../backend.js";
+import { BATCH_NORM_KERNELS } from "./batch-norm.js";
 import { CONV2D_KERNELS } from "./conv2d.js";
 import { ELEMENTWISE_KERNELS } from "./elementwise.js";
 import { LINEAR_KERNELS } from "./linear.js";
@@ -22,6 +23,7 @@ export const referenceKernels: Kernels = {
   ...ELEMENTWISE_KERNELS,
   ...RANDOM_KERNELS,
   ...LRN_KERNELS,
+  ...BATCH_NORM_KERNELS,
   ...LOSS_KERNELS,
   ...OPTIMIZER_KERNELS,
 };

@@ -114,6 +114,31 @@ export const LRN_ARGUMENTS = {
   k: "f32",
 } as const;
 
+export const BATCH_NORM_ARGUMENTS = {
+  x: "u32",
+  y: "u32",
+  dx: "u32",
+  dy: "u32",
+  mean: "u32",
+  invStd: "u32",
+  weight: "u32",
+  bias: "u32",
+  runningMean: "u32",
+  runningVar: "u32",
+  dWeight: "u32",
+  dBias: "u32",
+  callScratch: "u32",
+  batch: "u32",
+  channels: "u32",
+  plane: "u32",
+  block: "u32",
+  blocks: "u32",
+  chunk: "u32",
+  chunks: "u32",
+  momentum: "f32",
+  eps: "f32",
+} as const;
+
 export const LOSS_ARGUMENTS = {
   x: "u32",
   y: "u32",

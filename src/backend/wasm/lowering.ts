@@ -4,6 +4,7 @@
  * Addresses are numbers here; 0 stands for a missing optional tensor. A file a family: lowering/, named as in assembly/.
  */
 import type { KernelCall, KernelName, ShapeOf } from "../backend.js";
+import { BATCH_NORM_LOWERINGS } from "./lowering/batch-norm.js";
 import { CONV2D_LOWERINGS } from "./lowering/conv2d.js";
 import { ELEMENTWISE_LOWERINGS } from "./lowering/elementwise.js";
 import type { Addresses, Launch, Lowering, LoweringOptions } from "./lowering/launch.js";
@@ -23,6 +24,7 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   ...ELEMENTWISE_LOWERINGS,
   ...RANDOM_LOWERINGS,
   ...LRN_LOWERINGS,
+  ...BATCH_NORM_LOWERINGS,
   ...LOSS_LOWERINGS,
   ...OPTIMIZER_LOWERINGS,
 };
