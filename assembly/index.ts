@@ -43,4 +43,5 @@ export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
 export { sgd } from "./optimizer";
 export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { dropout, fillNormal, fillUniform, threefryWords } from "./random";
+export { stridedCopy } from "./strided-copy";
 export { winogradConv2d, winogradTransformWeight } from "./winograd";

@@ -109,6 +109,25 @@ export interface CopyShape extends LengthShape {
   readonly yBegin: number;
 }
 
+/**
+ * A block of three dimensions that lies in x and in y in two ways, as parts of them or all:
+ * y[y.begin + i · y.stride0 + j · y.stride1 + k · y.stride2] = x[x.begin + i · x.stride0 + j · x.stride1 + k · x.stride2]
+ */
+export interface StridedCopyShape {
+  readonly size0: number;
+  readonly size1: number;
+  readonly size2: number;
+  readonly x: Strides;
+  readonly y: Strides;
+}
+
+export interface Strides {
+  readonly begin: number;
+  readonly stride0: number;
+  readonly stride1: number;
+  readonly stride2: number;
+}
+
 /** Where random numbers come from: Threefry-2x32 with this key; element e takes word e & 1 of block (e >> 1, counter). */
 export interface RandomStream {
   readonly key0: number;
@@ -194,6 +213,8 @@ export interface KernelTable {
   sum: Kernel<LengthShape, "x", "y">;
   expand: Kernel<ScaleShape, "x", "y">;
   copy: Kernel<CopyShape, "x", "y">;
+  /** Leaves the rest of y as it is. */
+  stridedCopy: Kernel<StridedCopyShape, "x", "y">;
   fill: Kernel<ScaleShape, never, "y">;
   fillUniform: Kernel<RandomFillShape, never, "y">;
   fillNormal: Kernel<RandomFillShape, never, "y">;
@@ -251,6 +272,7 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   sum: ["y"],
   expand: ["y"],
   copy: ["y"],
+  stridedCopy: ["y"],
   fill: ["y"],
   fillUniform: ["y"],
   fillNormal: ["y"],

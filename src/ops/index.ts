@@ -1,8 +1,11 @@
 export { adaptiveAvgPool2d, adaptiveMaxPool2d, globalAvgPool2d } from "./adaptive-pool2d.js";
 export { type AvgPool2dOptions, avgPool2d } from "./avg-pool2d.js";
 export { type BatchNormOptions, type BatchNormState, batchNorm } from "./batch-norm.js";
+export { channelsLast } from "./channels-last.js";
 export type { Pair } from "./check.js";
 export { type Conv2dOptions, conv2d } from "./conv2d.js";
+export { concat } from "./concat.js";
+export { type Crop2dOptions, crop2d } from "./crop2d.js";
 export { type DropoutOptions, dropout } from "./dropout.js";
 export { add, mul, scale, sum } from "./elementwise.js";
 export { linear } from "./linear.js";

@@ -1,4 +1,4 @@
-/** Element by element, and the sum of all. See kernels.ts. */
+/** Element by element, copies, and the sum of all. See kernels.ts. */
 import type { ReferenceKernels } from "./kernel.js";
 
 export const ELEMENTWISE_KERNELS = {
@@ -34,6 +34,17 @@ export const ELEMENTWISE_KERNELS = {
 
   copy({ length, xBegin, yBegin }, { x, y }) {
     y.set(x.subarray(xBegin, xBegin + length), yBegin);
+  },
+
+  stridedCopy({ size0, size1, size2, x: from, y: to }, { x, y }) {
+    for (let i = 0; i < size0; i++) {
+      for (let j = 0; j < size1; j++) {
+        for (let k = 0; k < size2; k++) {
+          y[to.begin + i * to.stride0 + j * to.stride1 + k * to.stride2] =
+            x[from.begin + i * from.stride0 + j * from.stride1 + k * from.stride2];
+        }
+      }
+    }
   },
 
   fill({ factor }, { y }) {

@@ -87,6 +87,21 @@ export const ELEMENTWISE_ARGUMENTS = {
   yBegin: "u32",
 } as const;
 
+export const STRIDED_COPY_ARGUMENTS = {
+  x: "u32",
+  y: "u32",
+  size0: "u32",
+  size1: "u32",
+  size2: "u32",
+  xStride0: "u32",
+  xStride1: "u32",
+  xStride2: "u32",
+  yStride0: "u32",
+  yStride1: "u32",
+  yStride2: "u32",
+  rows: "u32",
+} as const;
+
 export const RANDOM_ARGUMENTS = {
   x: "u32",
   y: "u32",

@@ -14,6 +14,7 @@ import { LRN_LOWERINGS } from "./lowering/lrn.js";
 import { OPTIMIZER_LOWERINGS } from "./lowering/optimizer.js";
 import { POOL2D_LOWERINGS } from "./lowering/pool2d.js";
 import { RANDOM_LOWERINGS } from "./lowering/random.js";
+import { STRIDED_COPY_LOWERINGS } from "./lowering/strided-copy.js";
 
 export type { Launch, LoweringOptions } from "./lowering/launch.js";
 
@@ -22,6 +23,7 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   ...LINEAR_LOWERINGS,
   ...POOL2D_LOWERINGS,
   ...ELEMENTWISE_LOWERINGS,
+  ...STRIDED_COPY_LOWERINGS,
   ...RANDOM_LOWERINGS,
   ...LRN_LOWERINGS,
   ...BATCH_NORM_LOWERINGS,
