@@ -31,15 +31,15 @@ async function buildVendor() {
   const vendored = readdirSync(path.join(root, "src/vendor")).filter((file) => file.endsWith(".ts"));
   const inputs = [];
   for (const file of vendored) {
-    // The loader of the kernels must not need Node; CommonJS packages in the other bundles call require("node:…").
-    const node = file !== "loader.ts";
+    // The command line's packages are CommonJS and call require("node:…"); all else runs in browsers too.
+    const node = file === "command-line.ts";
     const { metafile } = await build({
       absWorkingDir: root,
       entryPoints: [path.join(root, "src/vendor", file)],
       outdir: path.join(root, "dist/vendor"),
       bundle: true,
       format: "esm",
-      platform: node ? "node" : "neutral",
+      platform: node ? "node" : "browser",
       target: node ? "node20" : "es2022",
       legalComments: "inline",
       metafile: true,

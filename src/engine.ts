@@ -1,73 +1,29 @@
-/** Creates engines: the only file that knows the backends by name. */
-import type { Backend } from "./backend/backend.js";
+/** Engines in Node, and in Deno and Bun, which have Node's modules: kernels from files, threads in a piscina pool. */
+import { PoolExecutor } from "./backend/wasm/pool.js";
 import { collectGarbage } from "./collect.js";
-import { Engine } from "./core/engine.js";
-import { UsageError } from "./core/errors.js";
+import type { Engine } from "./core/engine.js";
+import { createEngineOn, type EngineOptions, type Host, MAX_THREADS } from "./create-engine.js";
 
-export interface EngineOptions {
-  /** `wasm` (default), or `reference`: plain loops, for checks. */
-  readonly backend?: "wasm" | "reference";
-  /** Threads that compute; default: all that this process may use. Results do not depend on it. */
-  readonly threads?: number;
-  /** The reference backend's arithmetic. */
-  readonly precision?: "float32" | "float64";
-  /** How wasm convolves: by shape (`auto`, default), or always by `im2col`, or by `winograd` wherever it is possible. */
-  readonly convAlgorithm?: "auto" | "im2col" | "winograd";
-  /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address. */
-  readonly memoryMaxBytes?: number;
-  /** Where tensor memory starts, in bytes; for tests of addresses above 2 GiB. */
-  readonly arenaBaseBytes?: number;
-}
+export type { EngineOptions } from "./create-engine.js";
 
-const MAX_THREADS = 256;
+const NODE: Host = {
+  async readKernels(url) {
+    const { readFile } = await import("node:fs/promises");
+    return WebAssembly.compile(await readFile(url));
+  },
+  createPool: (threads, setup) => new PoolExecutor(threads, setup),
+  async defaultThreads() {
+    if (typeof SharedArrayBuffer === "undefined") return 1;
+    const { availableParallelism } = await import("node:os");
+    return Math.min(MAX_THREADS, Math.max(1, availableParallelism()));
+  },
+  collectGarbage,
+};
 
-/** Makes an engine. Throws UsageError for options that make no sense, BackendError where WebAssembly SIMD is missing. */
-export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
-  return new Engine(await createBackend(options), collectGarbage);
-}
-
-async function createBackend(options: EngineOptions): Promise<Backend> {
-  const { backend = "wasm", precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
-  checkChoice("backend", backend, ["wasm", "reference"]);
-  checkChoice("precision", precision, ["float32", "float64"]);
-  checkChoice("convAlgorithm", convAlgorithm, ["auto", "im2col", "winograd"]);
-  checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");
-  checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, 2 ** 32, "Leave it out for all there is.");
-  checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
-  if (backend === "reference") {
-    const { ReferenceBackend } = await import("./backend/reference/reference-backend.js");
-    return new ReferenceBackend(precision);
-  }
-  const { WasmBackend } = await import("./backend/wasm/wasm-backend.js");
-  return WasmBackend.create({
-    threads: options.threads ?? (await defaultThreads()),
-    convAlgorithm,
-    ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
-    // The arena hands out whole cache lines.
-    ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes: Math.ceil(arenaBaseBytes / 64) * 64 }),
-  });
-}
-
-const PAGE_BYTES = 65536;
-
-function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
-  throw new UsageError(
-    `createEngine: there is no such ${name} (${name} ${String(value)}). Use ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}.`,
-  );
-}
-
-function checkWhole(name: string, value: number | undefined, least: number, most: number, remedy: string): void {
-  if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
-  throw new UsageError(
-    `createEngine: ${name} must be an integer from ${least} to ${most} (${name} ${value}). ${remedy}`,
-  );
-}
-
-/** The cores this process may use; 1 where there is no shared memory or no pool of threads. */
-async function defaultThreads(): Promise<number> {
-  const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
-  if (!isNode || typeof SharedArrayBuffer === "undefined") return 1;
-  const { availableParallelism } = await import("node:os");
-  return Math.min(MAX_THREADS, Math.max(1, availableParallelism()));
+/**
+ * Makes an engine.
+ * @throws UsageError for options that make no sense; BackendError where WebAssembly SIMD is missing.
+ */
+export function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  return createEngineOn(NODE, options);
 }

@@ -1,44 +1,18 @@
-/**
- * Weights files of VGG nets: safetensors, with all that is needed to build the net again and to prepare a picture in the metadata.
- * Reads and writes models by their state dictionaries, in pieces; the format of the file is safetensors.ts.
- */
+/** Weights files of VGG nets: opens, reads and writes them. What is in them is model-format.ts's, safe writing safetensors.ts's. */
 import type { Engine } from "../core/engine.js";
-import { WeightsError } from "../core/errors.js";
-import type { StateTensor } from "../core/tensor.js";
-import { vgg } from "../models/vgg.js";
-import { type VggConfigName, vggConfigName, vggLayers, vggTensorShapes } from "../models/vgg-config.js";
-import { zeros } from "../nn/init.js";
 import type { Sequential } from "../nn/module.js";
-import { openSafetensors, type SafetensorsSource, type TensorToWrite, writeSafetensors } from "./safetensors.js";
+import {
+  decodeMetadata,
+  encodeMetadata,
+  readModel,
+  readVgg,
+  type Stateful,
+  tensorsOf,
+  type VggMetadata,
+} from "./model-format.js";
+import { openSafetensors, type SafetensorsSource, writeSafetensors } from "./safetensors.js";
 
-/** What a file needs of a tensor. */
-type StoredTensor = Pick<StateTensor, "shape" | "read" | "write">;
-
-/** Whatever has a state dictionary: a module. */
-export interface Stateful {
-  stateDict(): ReadonlyMap<string, StoredTensor>;
-}
-
-/** What a weights file says about its net. */
-export interface VggMetadata {
-  readonly config: VggConfigName;
-  /** Names of the classes, by index. */
-  readonly classes: readonly string[];
-  readonly inputSize: number;
-  readonly width: number;
-  readonly classifier: readonly number[];
-  readonly dropout: number;
-  /** Of each channel, in units of bytes: x = (pixel - mean) / std. */
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
-
-const FORMAT = "verydeep-vgg";
-const VERSION = "1";
-const CHANNELS = 3;
-
-/** Elements read or written at once: 4 MiB of a tensor that may have 411. */
-const CHUNK_ELEMENTS = 1 << 20;
+export { loadState, type Stateful, type VggMetadata } from "./model-format.js";
 
 /**
  * Writes a model's weights, all or nothing: after a crash the old file or the new one is whole.
@@ -54,11 +28,7 @@ export async function saveModel(file: string, model: Stateful, metadata: VggMeta
  * @throws WeightsError for a file that is missing, malformed, not of this program, or does not fit its own metadata.
  */
 export async function loadModel(file: string, engine: Engine): Promise<{ model: Sequential; metadata: VggMetadata }> {
-  const loaded = await loadModelWith(file, ({ config, classes, ...net }) =>
-    vgg(config, { ...net, classes: classes.length, init: zeros }, engine),
-  );
-  loaded.model.eval();
-  return loaded;
+  return withSource(file, (source) => readVgg(source, engine, file));
 }
 
 /**
@@ -69,165 +39,19 @@ export async function loadModelWith<M extends Stateful>(
   file: string,
   build: (metadata: VggMetadata) => M,
 ): Promise<{ model: M; metadata: VggMetadata }> {
-  const source = await openSafetensors(file);
-  try {
-    const metadata = decodeMetadata(source.metadata, file);
-    // Before the net is built: a wrong file must not cost its memory.
-    const layers = vggLayers(metadata.config, { ...metadata, classes: metadata.classes.length });
-    checkTensors(source, vggTensorShapes(layers), file);
-    const model = build(metadata);
-    await loadState(source, model, file);
-    return { model, metadata };
-  } finally {
-    await source.close();
-  }
+  return withSource(file, (source) => readModel(source, file, build));
 }
 
 /** What a weights file says about its net, without reading the weights. */
 export async function readMetadata(file: string): Promise<VggMetadata> {
+  return withSource(file, async ({ metadata }) => decodeMetadata(metadata, file));
+}
+
+async function withSource<T>(file: string, use: (source: SafetensorsSource) => Promise<T>): Promise<T> {
   const source = await openSafetensors(file);
   try {
-    return decodeMetadata(source.metadata, file);
+    return await use(source);
   } finally {
     await source.close();
   }
-}
-
-/**
- * Fills a model from a file; names and shapes must be the same on both sides. Nothing is written before all are checked.
- * @throws WeightsError that names the first tensor that is missing, unexpected, or of another shape.
- */
-export async function loadState(source: SafetensorsSource, model: Stateful, file: string): Promise<void> {
-  const state = model.stateDict();
-  checkTensors(source, new Map([...state].map(([name, tensor]) => [name, tensor.shape])), file);
-  for (const [name, tensor] of state) {
-    const size = tensor.shape.reduce((product, side) => product * side, 1);
-    for (let begin = 0; begin < size; begin += CHUNK_ELEMENTS) {
-      await tensor.write(await source.read(name, begin, Math.min(size, begin + CHUNK_ELEMENTS)), begin);
-    }
-  }
-}
-
-/** Compares what a file has with what a model takes. @throws WeightsError */
-export function checkTensors(
-  { tensors }: Pick<SafetensorsSource, "tensors">,
-  expected: ReadonlyMap<string, readonly number[]>,
-  file: string,
-): void {
-  const missing = [...expected.keys()].filter((name) => !tensors.has(name));
-  const unexpected = [...tensors.keys()].filter((name) => !expected.has(name));
-  const remedy = "Use the file with the net that it was saved from.";
-  if (missing.length > 0) {
-    throw new WeightsError(
-      `loadState: ${file} lacks ${count(missing)} of the net (missing ${missing[0]}${unexpected.length > 0 ? `, unexpected ${unexpected[0]}` : ""}). ${remedy}`,
-    );
-  }
-  if (unexpected.length > 0) {
-    throw new WeightsError(
-      `loadState: ${file} has ${count(unexpected)} that the net has not (unexpected ${unexpected[0]}). ${remedy}`,
-    );
-  }
-  for (const [name, shape] of expected) {
-    const found = tensors.get(name);
-    if (!found || found.shape.join() === shape.join()) continue;
-    throw new WeightsError(
-      `loadState: a shape in ${file} differs from the net's (${name} [${found.shape}], net [${shape}]). ${remedy}`,
-    );
-  }
-}
-
-/** Metadata as a file holds it: texts, JSON but for the two that name the format. */
-export function encodeMetadata(metadata: VggMetadata): Record<string, string> {
-  const { config, classes, inputSize, width, classifier, dropout, mean, std } = metadata;
-  const values = { config, classes, inputSize, width, classifier, dropout, mean, std };
-  const texts = Object.entries(values).map(([key, value]): [string, string] => [key, JSON.stringify(value)]);
-  return { format: FORMAT, version: VERSION, ...Object.fromEntries(texts) };
-}
-
-/**
- * Reads and checks metadata.
- * @throws WeightsError
- */
-export function decodeMetadata(texts: Readonly<Record<string, string>>, file: string): VggMetadata {
-  if (texts.format !== FORMAT) {
-    throw new WeightsError(
-      `loadModel: ${file} does not say what net it belongs to (format ${texts.format}). Use a file that verydeep train wrote.`,
-    );
-  }
-  if (texts.version !== VERSION) {
-    throw new WeightsError(
-      `loadModel: ${file} is of another version (version ${texts.version}, known ${VERSION}). Update verydeep.`,
-    );
-  }
-  const value = (key: string): unknown => {
-    try {
-      return JSON.parse(texts[key] ?? "null");
-    } catch {
-      return undefined;
-    }
-  };
-  const check = <T>(key: string, found: T | undefined): T => {
-    if (found !== undefined) return found;
-    throw new WeightsError(
-      `loadModel: the metadata of ${file} is wrong (${key} ${texts[key]}). Download or save the file again.`,
-    );
-  };
-  const metadata: VggMetadata = {
-    config: check("config", asConfig(value("config"))),
-    classes: check("classes", asTexts(value("classes"))),
-    inputSize: check("inputSize", asNumber(value("inputSize"))),
-    width: check("width", asNumber(value("width"))),
-    classifier: check("classifier", asNumbers(value("classifier"))),
-    dropout: check("dropout", asNumber(value("dropout"))),
-    mean: check("mean", asNumbers(value("mean"), CHANNELS)),
-    std: check("std", asNumbers(value("std"), CHANNELS)),
-  };
-  check("std", metadata.std.every((std) => std > 0) ? metadata.std : undefined);
-  try {
-    vggLayers(metadata.config, { ...metadata, classes: metadata.classes.length });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new WeightsError(
-      `loadModel: the metadata of ${file} describes no net (${reason}). Download or save the file again.`,
-    );
-  }
-  return metadata;
-}
-
-function* tensorsOf(model: Stateful): Generator<TensorToWrite> {
-  for (const [name, tensor] of model.stateDict()) yield { name, shape: tensor.shape, chunks: chunksOf(tensor) };
-}
-
-async function* chunksOf(tensor: StoredTensor): AsyncGenerator<Float32Array> {
-  const size = tensor.shape.reduce((product, side) => product * side, 1);
-  for (let begin = 0; begin < size; begin += CHUNK_ELEMENTS) {
-    yield await tensor.read(begin, Math.min(size, begin + CHUNK_ELEMENTS));
-  }
-}
-
-function count(names: readonly string[]): string {
-  return names.length === 1 ? "a tensor" : `${names.length} tensors`;
-}
-
-function asConfig(value: unknown): VggConfigName | undefined {
-  try {
-    return vggConfigName(String(value));
-  } catch {
-    return undefined;
-  }
-}
-
-function asNumber(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
-}
-
-function asNumbers(value: unknown, length?: number): number[] | undefined {
-  if (!Array.isArray(value) || (length !== undefined && value.length !== length)) return undefined;
-  return value.every((item) => asNumber(item) !== undefined) ? value : undefined;
-}
-
-function asTexts(value: unknown): string[] | undefined {
-  return Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "string")
-    ? value
-    : undefined;
 }

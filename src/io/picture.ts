@@ -1,6 +1,6 @@
 /**
  * Pictures: decodes PNG and JPEG by content, resizes, and cuts the square that a net looks at. The two formats are in png.ts and
- * jpeg.ts. No import of Node at the top, and plain arithmetic only: the same bytes give the same pixels on every machine.
+ * jpeg.ts, files in picture-file.ts. Plain arithmetic only: the same bytes give the same pixels on every machine.
  */
 import { DataError, UsageError } from "../core/errors.js";
 import { decodeJpeg, isJpeg } from "./jpeg.js";
@@ -9,9 +9,6 @@ import { decodePng, isPng } from "./png.js";
 
 export { fromPlanes, type Picture, toPlanes } from "./pixels.js";
 export { encodePng } from "./png.js";
-
-/** Refused before it is read: MAX_PIXELS of incompressible 16-bit RGBA would be smaller. */
-const MAX_FILE_BYTES = 1_000_000_000;
 
 /** First bytes of formats that people take for pictures we read, to name them in the error. */
 const OTHER_FORMATS: readonly (readonly [name: string, offset: number, text: string])[] = [
@@ -37,34 +34,6 @@ export async function decodePicture(bytes: Uint8Array, name = "the bytes"): Prom
   throw new DataError(
     `decodePicture: ${name} is not a PNG or JPEG picture (${describe(bytes)}). Convert it to one of them.`,
   );
-}
-
-/**
- * Reads and decodes a picture file.
- * @throws DataError for a file that is missing, unreadable, or not a picture.
- */
-export async function readPicture(file: string): Promise<Picture> {
-  const { readFile, stat } = await import("node:fs/promises");
-  let bytes: Uint8Array;
-  try {
-    const stats = await stat(file);
-    if (!stats.isFile())
-      throw new DataError(`readPicture: the path is no regular file (path ${file}). Name a picture.`);
-    if (stats.size > MAX_FILE_BYTES) {
-      throw new DataError(
-        `readPicture: the file is too large for a picture (path ${file}, ${stats.size} bytes). Make it smaller.`,
-      );
-    }
-    bytes = await readFile(file);
-  } catch (error) {
-    if (error instanceof DataError) throw error;
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    if (code === "ENOENT" || code === "ENOTDIR") {
-      throw new DataError(`readPicture: the file does not exist (path ${file}). Check the path.`);
-    }
-    throw new DataError(`readPicture: the file cannot be read (path ${file}, ${code}). Check its permissions.`);
-  }
-  return decodePicture(bytes, file);
 }
 
 /**

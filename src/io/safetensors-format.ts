@@ -174,6 +174,11 @@ export interface TensorSpec {
   readonly shape: readonly number[];
 }
 
+/** A tensor with its values, in order, in chunks of any size. */
+export interface TensorToWrite extends TensorSpec {
+  readonly chunks: AsyncIterable<Float32Array> | Iterable<Float32Array>;
+}
+
 /**
  * The start of a file of float32 tensors: length field and header, padded so that the tensors begin at a multiple of 8 bytes.
  * Depends on the arguments alone: equal tensors and metadata give equal bytes.

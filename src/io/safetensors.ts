@@ -15,19 +15,18 @@ import {
   parseHeader,
   parseHeaderLength,
   type SafetensorsSource,
+  type TensorToWrite,
 } from "./safetensors-format.js";
 
-export { parseSafetensors, type SafetensorsSource, type TensorEntry } from "./safetensors-format.js";
+export {
+  parseSafetensors,
+  type SafetensorsSource,
+  type TensorEntry,
+  type TensorToWrite,
+} from "./safetensors-format.js";
 
 /** One system call reads at most 2 GiB - 4 KiB on Linux; Node refuses lengths above 2^31 - 1. */
 const MAX_READ_BYTES = 2 ** 30;
-
-/** A tensor to be written: its values come in order, in chunks of any size. */
-export interface TensorToWrite {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly chunks: AsyncIterable<Float32Array> | Iterable<Float32Array>;
-}
 
 /**
  * Opens a safetensors file and checks its header against the file's size; tensors are read when asked for.

@@ -23,8 +23,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   io: ["core", "nn", "models", "vendor"],
   train: ["core", "ops", "nn", "optim", "data"],
   "collect.ts": [],
-  "engine.ts": ["backend", "core", "collect.ts"],
-  "index.ts": ["backend", "core", "ops", "nn", "optim", "models", "data", "io", "train", "engine.ts"],
+  "create-engine.ts": ["backend", "core"],
+  "engine.ts": ["backend", "core", "collect.ts", "create-engine.ts"],
+  "engine-browser.ts": ["core", "create-engine.ts"],
+  "portable.ts": ["backend", "core", "ops", "nn", "optim", "models", "data", "io", "train", "create-engine.ts"],
+  "index.ts": ["data", "io", "train", "engine.ts", "portable.ts"],
+  "browser.ts": ["engine-browser.ts", "portable.ts"],
   cli: ["core", "nn", "optim", "models", "data", "io", "train", "engine.ts", "vendor"],
 };
 
@@ -32,8 +36,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const INTERFACE = "backend/backend.ts";
 /** What a backend may import beside its own folder and the interface: no tensor, no tape, no operation. */
 const BACKEND_MAY_IMPORT = ["core/errors.ts", "core/math.ts", "core/random.ts", "vendor/loader.ts"];
-/** The one file that knows the backends by name. */
-const KNOWS_BACKENDS = "engine.ts";
+/** The one file that knows the backends by name; the hosts that it is given know what of the wasm backend is theirs. */
+const KNOWS_BACKENDS = "create-engine.ts";
+const HOSTS: Readonly<Record<string, string>> = { "engine.ts": "backend/wasm/pool.ts" };
+/** What browsers load. */
+const BROWSER_ENTRY = "browser.ts";
 
 interface Import {
   readonly from: string;
@@ -156,10 +163,10 @@ test("a backend imports its own folder, the interface, and errors, math, random 
   assert.equal(lines(wrong), []);
 });
 
-test(`only ${KNOWS_BACKENDS} knows a concrete backend`, () => {
+test(`only ${KNOWS_BACKENDS} knows a concrete backend, and Node's host the pool`, () => {
   const wrong = inSource.filter(({ from, to }) => {
     const backend = backendOf(to);
-    return backend !== null && backendOf(from) !== backend && from !== KNOWS_BACKENDS;
+    return backend !== null && backendOf(from) !== backend && from !== KNOWS_BACKENDS && HOSTS[from] !== to;
   });
   assert.equal(lines(wrong), []);
 });
@@ -179,6 +186,25 @@ test("packages are imported by vendor/ alone, but for piscina and Node's own", (
 test("core, ops, nn, optim and models import nothing of Node", () => {
   const pure = ["core", "ops", "nn", "optim", "models"];
   assert.equal(lines(imports.filter(({ from, to }) => pure.includes(partOf(from)) && to.startsWith("node:"))), []);
+});
+
+test(`${BROWSER_ENTRY} reaches nothing of Node and no package, statically or dynamically, but through vendor/`, () => {
+  const reached = new Map<string, string>([[BROWSER_ENTRY, BROWSER_ENTRY]]);
+  // A Map hands out what is added while it is walked.
+  for (const [file, way] of reached) {
+    for (const { from, to, typeOnly } of imports) {
+      if (from === file && !typeOnly && !reached.has(to) && partOf(from) !== "vendor")
+        reached.set(to, `${way} -> ${to}`);
+    }
+  }
+  assert.equal(
+    [...reached].filter(([file]) => !files.includes(file)).map(([, way]) => way),
+    [],
+  );
+  // The walk went somewhere: kernels' backend behind a dynamic import, and vendor/ at the ends.
+  for (const file of ["ops/conv2d.ts", "backend/wasm/wasm-backend.ts", "vendor/loader.ts", "vendor/pictures.ts"]) {
+    assert.ok(reached.has(file), `${file} is not reached`);
+  }
 });
 
 test.run();

@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DataError } from "#src/core/errors.js";
-import { CIFAR10_NAMES, cifar10, decodeCifar10 } from "#src/data/cifar10.js";
+import { cifar10 } from "#src/data/cifar10.js";
+import { CIFAR10_NAMES, decodeCifar10 } from "#src/data/cifar10-records.js";
 import type { Dataset } from "#src/data/dataset.js";
 
 const REAL = fileURLToPath(new URL("../../../shared/data/cifar-10-batches-bin", import.meta.url));

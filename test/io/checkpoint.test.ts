@@ -4,15 +4,9 @@ import path from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { WeightsError } from "#src/core/errors.js";
-import {
-  decodeMetadata,
-  encodeMetadata,
-  loadModelWith,
-  readMetadata,
-  type Stateful,
-  saveModel,
-  type VggMetadata,
-} from "#src/io/checkpoint.js";
+import { createEngine } from "#src/engine.js";
+import { loadModelWith, readMetadata, type Stateful, saveModel, type VggMetadata } from "#src/io/checkpoint.js";
+import { decodeMetadata, encodeMetadata, decodeModel, encodeModel } from "#src/io/model-format.js";
 import { openSafetensors, writeSafetensors } from "#src/io/safetensors.js";
 import { vggLayers, vggTensorShapes } from "#src/models/vgg-config.js";
 
@@ -83,6 +77,24 @@ test("save, load: the same values and metadata; torchvision's names in the file"
   assert.is(source.metadata.format, "verydeep-vgg");
   assert.is(source.metadata.version, "1");
   await source.close();
+});
+
+test("encodeModel: the bytes that saveModel writes", async () => {
+  await saveModel(file, shelfOf(metadata), metadata);
+  assert.is(Buffer.compare(await encodeModel(shelfOf(metadata), metadata), readFileSync(file)), 0);
+});
+
+test("decodeModel: the net of the package from its bytes, in evaluation mode, and the same bytes again", async () => {
+  const bytes = readFileSync(new URL("../../weights/shapes-vgg.safetensors", import.meta.url));
+  const { model, metadata: about } = await decodeModel(bytes, await createEngine({ threads: 1 }), "the package's net");
+  assert.is(about.config, "A");
+  assert.not(model.training);
+  assert.is(Buffer.compare(await encodeModel(model, about), bytes), 0);
+});
+
+test("decodeModel: bytes that are no weights", async () => {
+  const engine = await createEngine({ threads: 1 });
+  await fails(decodeModel(new TextEncoder().encode("these are no weights"), engine), "the bytes");
 });
 
 test("equal weights give equal files", async () => {

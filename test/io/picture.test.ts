@@ -7,7 +7,8 @@ import { zlibSync } from "fflate";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DataError, UsageError } from "#src/core/errors.js";
-import { decodePicture, encodePng, fitPicture, type Picture, readPicture, resizePicture } from "#src/io/picture.js";
+import { decodePicture, encodePng, fitPicture, type Picture, resizePicture } from "#src/io/picture.js";
+import { readPicture } from "#src/io/picture-file.js";
 import { fails } from "./fails.js";
 
 const fixtures = fileURLToPath(new URL("../fixtures/pictures/", import.meta.url));

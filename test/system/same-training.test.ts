@@ -22,7 +22,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
-import { decodeCifar10 } from "#src/data/cifar10.js";
+import { decodeCifar10 } from "#src/data/cifar10-records.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
 import { type Sequential, zeros } from "#src/nn/index.js";

@@ -3,14 +3,16 @@ import { BackendError } from "../../core/errors.js";
 import type { Kernel } from "./program-table.js";
 
 /** Compiles the kernels for shared or for plain memory: two builds of one source, since neither links with the other. */
-export async function compileKernels(shared: boolean): Promise<WebAssembly.Module> {
-  const url = new URL(`../../wasm/kernels-${shared ? "shared" : "plain"}.wasm`, import.meta.url);
+export async function compileKernels(
+  shared: boolean,
+  read: (url: URL) => Promise<WebAssembly.Module>,
+): Promise<WebAssembly.Module> {
+  // Bundlers look for exactly this expression, with a literal, and copy the file that it names.
+  const url = shared
+    ? new URL("../../wasm/kernels-shared.wasm", import.meta.url)
+    : new URL("../../wasm/kernels-plain.wasm", import.meta.url);
   try {
-    if (url.protocol === "file:") {
-      const { readFile } = await import("node:fs/promises");
-      return await WebAssembly.compile(await readFile(url));
-    }
-    return await WebAssembly.compileStreaming(fetch(url));
+    return await read(url);
   } catch (error) {
     throw new BackendError(
       `wasm: the kernels cannot be loaded (${String(error)}). They need WebAssembly SIMD; in a clone, run npm install first.`,

@@ -1,41 +1,9 @@
 /**
- * Who walks the program table: a piscina pool (Node, several threads) or the calling thread alone.
- * One piscina task per worker per program; between kernels the workers meet in shared memory only (program-table.ts).
+ * A piscina pool that walks the program table (Node, several threads): one piscina task per worker per program; between kernels
+ * the workers meet in shared memory only (program-table.ts).
  */
-import { BackendError } from "../../core/errors.js";
-import { instantiate } from "./instantiate.js";
-import { ABORT_WORD, type Kernel, type WalkTask, walkAlone } from "./program-table.js";
-import type { WorkerSetup } from "./worker.js";
-
-export interface Executor {
-  readonly threads: number;
-  /** Runs launches [begin, end) to completion; `scratch` holds one address per thread. */
-  run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** Everything on the calling thread; yields to the event loop between kernels. */
-export class SingleExecutor implements Executor {
-  readonly threads = 1;
-  private kernels: Promise<readonly Kernel[]> | null = null;
-
-  constructor(private readonly setup: WorkerSetup) {}
-
-  async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
-    const { module, memory, kernelNames } = this.setup;
-    this.kernels ??= instantiate(module, memory, kernelNames);
-    const kernels = await this.kernels;
-    try {
-      await walkAlone(memory, kernels, { table, begin, end, scratch: scratch[0] });
-    } catch (error) {
-      throw stopped("a kernel", error);
-    }
-  }
-
-  async close(): Promise<void> {
-    this.kernels = null;
-  }
-}
+import { type Executor, stopped, type WorkerSetup } from "./executor.js";
+import { ABORT_WORD, type WalkTask } from "./program-table.js";
 
 /** What pool.ts uses of piscina. */
 type Pool = import("piscina").Piscina<WalkTask, void>;
@@ -96,11 +64,4 @@ export class PoolExecutor implements Executor {
     });
     return this.pool;
   }
-}
-
-function stopped(what: string, error: unknown): BackendError {
-  return new BackendError(
-    `wasm: ${what} stopped in the middle of a program (${error instanceof Error ? error.message : String(error)}). ` +
-      "Its tensors are lost: create a new engine and load the last saved weights.",
-  );
 }

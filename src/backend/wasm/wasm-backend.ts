@@ -15,10 +15,11 @@ import type {
   Plan,
 } from "../backend.js";
 import type { ConvAlgorithmOption } from "./conv-plan.js";
+import { type Executor, SingleExecutor } from "./executor.js";
+import type { WasmHost } from "./host.js";
 import { compileKernels, kernelNamesOf } from "./instantiate.js";
 import { type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
 import { Arena, createMemory, MAX_MEMORY_BYTES, WasmBuffer } from "./memory.js";
-import { type Executor, PoolExecutor, SingleExecutor } from "./pool.js";
 import { tableBytes, writeTable } from "./program-table.js";
 
 export interface WasmOptions {
@@ -72,19 +73,15 @@ export class WasmBackend implements Backend {
     this.kernelIndex = new Map(kernelNames.map((name, index) => [name, index]));
   }
 
-  static async create(options: WasmOptions): Promise<WasmBackend> {
+  static async create(host: WasmHost, options: WasmOptions): Promise<WasmBackend> {
     const { threads, memoryMaxBytes = MAX_MEMORY_BYTES, arenaBaseBytes, convAlgorithm = "auto" } = options;
-    const shared = threads > 1;
-    if (shared && typeof SharedArrayBuffer === "undefined") {
-      throw new UsageError(
-        `wasm: there is no shared memory here for several threads (threads ${threads}). Use one thread.`,
-      );
-    }
-    const module = await compileKernels(shared);
+    const createPool = threads > 1 ? checkPool(host, threads) : null;
+    const shared = createPool !== null;
+    const module = await compileKernels(shared, (url) => host.readKernels(url));
     const { memory, maxBytes } = createMemory(shared, memoryMaxBytes);
     const kernelNames = kernelNamesOf(module);
     const setup = { module, memory, kernelNames };
-    const executor = shared ? new PoolExecutor(threads, setup) : new SingleExecutor(setup);
+    const executor = createPool === null ? new SingleExecutor(setup) : createPool(threads, setup);
     const arena = new Arena(memory, maxBytes, arenaBaseBytes);
     return new WasmBackend(memory, arena, executor, { convAlgorithm }, kernelNames);
   }
@@ -177,6 +174,19 @@ export class WasmBackend implements Backend {
     if (place.dtype === "int32") return new Int32Array(buffer, address, place.length);
     return new Float32Array(buffer, address, place.length);
   }
+}
+
+/** The host's pool. @throws UsageError where several threads cannot work. */
+function checkPool({ createPool }: WasmHost, threads: number): NonNullable<WasmHost["createPool"]> {
+  if (createPool === null) {
+    throw new UsageError(`wasm: there is no pool of threads in browsers yet (threads ${threads}). Use one thread.`);
+  }
+  if (typeof SharedArrayBuffer === "undefined") {
+    throw new UsageError(
+      `wasm: there is no shared memory here for several threads (threads ${threads}). Use one thread.`,
+    );
+  }
+  return createPool;
 }
 
 /** Label of the first call that works in the plan's largest slot. */

@@ -3,15 +3,9 @@
  * It knows no kernel and no tensor. Started by worker-entry.cts in threads of piscina (pool.ts).
  */
 import { workerData } from "node:worker_threads";
+import type { WorkerSetup } from "./executor.js";
 import { instantiate } from "./instantiate.js";
 import { type Kernel, type WalkTask, walk } from "./program-table.js";
-
-/** What the pool hands to every worker when it starts. */
-export interface WorkerSetup {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  readonly kernelNames: readonly string[];
-}
 
 const { module, memory, kernelNames }: WorkerSetup = workerData;
 const ready: Promise<readonly Kernel[]> = instantiate(module, memory, kernelNames);

@@ -1,0 +1,3 @@
+/** The library in browsers: what needs no files, and an engine of one thread. index.ts is Node's. */
+export { createEngine } from "./engine-browser.js";
+export * from "./portable.js";

@@ -1,0 +1,77 @@
+/**
+ * Creates engines on a host: the only file that knows the backends by name. What differs between Node and browsers comes in as a
+ * {@link Host}; engine.ts has Node's, engine-browser.ts that of browsers, so neither loads what the other needs.
+ */
+import type { Backend } from "./backend/backend.js";
+import type { WasmHost } from "./backend/wasm/host.js";
+import { Engine } from "./core/engine.js";
+import { UsageError } from "./core/errors.js";
+
+/** What an engine needs of where it runs. */
+export interface Host extends WasmHost {
+  /** Threads where the caller asks for no number. */
+  defaultThreads(): Promise<number>;
+  /** Frees what dropped models hold, as far as the host can: called when tensor memory is full. */
+  collectGarbage(): Promise<void>;
+}
+
+export interface EngineOptions {
+  /** `wasm` (default), or `reference`: plain loops, for checks. */
+  readonly backend?: "wasm" | "reference";
+  /** Threads that compute; default: all that this process may use, in browsers one. Results do not depend on it. */
+  readonly threads?: number;
+  /** The reference backend's arithmetic. */
+  readonly precision?: "float32" | "float64";
+  /** How wasm convolves: by shape (`auto`, default), or always by `im2col`, or by `winograd` wherever it is possible. */
+  readonly convAlgorithm?: "auto" | "im2col" | "winograd";
+  /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address. */
+  readonly memoryMaxBytes?: number;
+  /** Where tensor memory starts, in bytes; for tests of addresses above 2 GiB. */
+  readonly arenaBaseBytes?: number;
+}
+
+/** Most threads an engine takes. */
+export const MAX_THREADS = 256;
+
+/** Makes an engine. Throws UsageError for options that make no sense, BackendError where WebAssembly SIMD is missing. */
+export async function createEngineOn(host: Host, options: EngineOptions): Promise<Engine> {
+  return new Engine(await createBackend(host, options), () => host.collectGarbage());
+}
+
+async function createBackend(host: Host, options: EngineOptions): Promise<Backend> {
+  const { backend = "wasm", precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
+  checkChoice("backend", backend, ["wasm", "reference"]);
+  checkChoice("precision", precision, ["float32", "float64"]);
+  checkChoice("convAlgorithm", convAlgorithm, ["auto", "im2col", "winograd"]);
+  checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");
+  checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, 2 ** 32, "Leave it out for all there is.");
+  checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
+  if (backend === "reference") {
+    const { ReferenceBackend } = await import("./backend/reference/reference-backend.js");
+    return new ReferenceBackend(precision);
+  }
+  const { WasmBackend } = await import("./backend/wasm/wasm-backend.js");
+  return WasmBackend.create(host, {
+    threads: options.threads ?? (await host.defaultThreads()),
+    convAlgorithm,
+    ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+    // The arena hands out whole cache lines.
+    ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes: Math.ceil(arenaBaseBytes / 64) * 64 }),
+  });
+}
+
+const PAGE_BYTES = 65536;
+
+function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  throw new UsageError(
+    `createEngine: there is no such ${name} (${name} ${String(value)}). Use ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}.`,
+  );
+}
+
+function checkWhole(name: string, value: number | undefined, least: number, most: number, remedy: string): void {
+  if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
+  throw new UsageError(
+    `createEngine: ${name} must be an integer from ${least} to ${most} (${name} ${value}). ${remedy}`,
+  );
+}

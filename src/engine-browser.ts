@@ -1,0 +1,22 @@
+/**
+ * Engines in browsers: kernels are fetched from beside this file, and the thread that calls computes. A page that must stay
+ * responsive through long kernels calls from a Web Worker. No import of Node and no pool, not even behind a condition.
+ */
+import type { Engine } from "./core/engine.js";
+import { createEngineOn, type EngineOptions, type Host } from "./create-engine.js";
+
+const BROWSER: Host = {
+  readKernels: (url) => WebAssembly.compileStreaming(fetch(url)),
+  createPool: null,
+  defaultThreads: async () => 1,
+  // A page cannot ask its collector for anything; a turn lets finalizers run that are due.
+  collectGarbage: () => new Promise((resolve) => setTimeout(resolve, 0)),
+};
+
+/**
+ * Makes an engine of one thread.
+ * @throws UsageError for options that make no sense, more than one thread among them; BackendError where WebAssembly SIMD is missing.
+ */
+export function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  return createEngineOn(BROWSER, options);
+}

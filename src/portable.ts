@@ -1,0 +1,47 @@
+/** The part of the public library that works wherever JavaScript does; nothing below it knows Node. index.ts and browser.ts add to it. */
+export type { DataType, HostArray, KernelName, MemoryUse, RandomStream } from "./backend/backend.js";
+export { Engine } from "./core/engine.js";
+export {
+  BackendError,
+  DataError,
+  DivergedError,
+  MemoryFullError,
+  ShapeError,
+  UsageError,
+  VerydeepError,
+  WeightsError,
+} from "./core/errors.js";
+export type { Phase } from "./core/program.js";
+export { Random } from "./core/random.js";
+export type { Step } from "./core/runner.js";
+export { type Counter, Parameter, StateTensor, Tensor } from "./core/tensor.js";
+export type { EngineOptions } from "./create-engine.js";
+export type { Batch, BatchSource } from "./data/batch-source.js";
+export { CIFAR10_NAMES, type Cifar10File, decodeCifar10 } from "./data/cifar10-records.js";
+export {
+  arrayDataset,
+  type DataSplits,
+  type Dataset,
+  type Normalise,
+  pixelStatistics,
+  splitValidation,
+} from "./data/dataset.js";
+export { type Augment, Loader, type LoaderOptions } from "./data/loader.js";
+export { SHAPE_NAMES, shapes } from "./data/shapes.js";
+export { decodeModel, encodeModel, type Stateful, type VggMetadata } from "./io/model-format.js";
+export { decodePicture, encodePng, fitPicture, type Picture } from "./io/picture.js";
+export { type VggModelOptions, vgg } from "./models/vgg.js";
+export {
+  VGG_CONFIG_NAMES,
+  type VggConfigName,
+  type VggLayer,
+  type VggOptions,
+  vggConfigName,
+  vggLayers,
+  vggTotals,
+} from "./models/vgg-config.js";
+export * from "./nn/index.js";
+export * from "./ops/index.js";
+export * from "./optim/index.js";
+export { type EvaluateOptions, type Evaluation, evaluate } from "./train/evaluate.js";
+export { type EpochRecord, type StepRecord, type TrainOptions, train } from "./train/trainer.js";
