@@ -6,27 +6,18 @@ import { Conv2d, createEngine, crossEntropy, labelsTensor, SGD, vgg } from "../.
 import { biasOf, inputOf, labelsOf, weightOf } from "./net.js";
 import { serve } from "./serve.js";
 
-/** The job's net with the formula's weights. */
+/** The job's net with the formula's weights, written one by one so that they are never all in JavaScript's memory. */
 async function buildModel({ vgg: net, layers }, engine) {
   const weighted = layers.filter(({ t }) => t !== undefined);
-  if (net === undefined) {
-    const [layer] = weighted;
-    const conv = new Conv2d(engine, {
-      inChannels: layer.inputs,
-      outChannels: layer.outputs,
-      kernelSize: 3,
-      padding: 1,
-    });
-    await conv.loadStateDict({ weight: weightOf(layer), bias: biasOf(layer) });
-    return conv;
+  const [{ inputs, outputs }] = weighted;
+  const model = net
+    ? vgg(net.config, net.options, engine)
+    : new Conv2d(engine, { inChannels: inputs, outChannels: outputs, kernelSize: 3, padding: 1 });
+  const parameters = model.parameters();
+  for (const [i, layer] of weighted.entries()) {
+    await parameters[2 * i].write(weightOf(layer));
+    await parameters[2 * i + 1].write(biasOf(layer));
   }
-  const model = vgg(net.config, net.options, engine);
-  const state = {};
-  for (const layer of weighted) {
-    state[`${layer.name}.weight`] = weightOf(layer);
-    state[`${layer.name}.bias`] = biasOf(layer);
-  }
-  await model.loadStateDict(state);
   return model;
 }
 
