@@ -38,6 +38,7 @@ export {
   type VggOptions,
   vggConfigName,
   vggLayers,
+  vggName,
   vggTotals,
 } from "./models/vgg-config.js";
 export * from "./nn/index.js";

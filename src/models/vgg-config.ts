@@ -1,9 +1,28 @@
 /**
  * The VGG nets as one table (Simonyan and Zisserman, arXiv:1409.1556, table 1), and what follows from it by arithmetic: layers in
- * order, their shapes, names, parameters and multiply-accumulates. Pure data and functions: knows no engine; the modules are built
- * from these records in models/vgg.ts.
+ * order, named as in torchvision and in the paper's released models. Pure data and functions: knows no engine; next layer down:
+ * net-config.ts (shapes and counts); the modules are built in vgg.ts.
  */
 import { UsageError } from "../core/errors.js";
+import {
+  batchNorm as batchNormRow,
+  checkNetOptions,
+  conv as convRow,
+  dropout as dropoutRow,
+  flatten,
+  indexed,
+  isCount,
+  linear,
+  lrn,
+  type NetLayer,
+  netLayers,
+  netTensorShapes,
+  netTotals,
+  pool,
+  type Row,
+  relu,
+  scaled,
+} from "./net-config.js";
 
 /** Names of the nets: the paper's, and "shallow" for its control net (section 4.1). */
 export const VGG_CONFIG_NAMES = ["A", "A-LRN", "B", "C", "D", "E", "shallow"] as const;
@@ -47,9 +66,6 @@ const VGG_BLOCKS: Readonly<Record<VggConfigName, readonly (readonly Cell[])[]>> 
 /** Common names of four of the nets (torchvision's). */
 const ALIASES: Readonly<Record<string, VggConfigName>> = { vgg11: "A", vgg13: "B", vgg16: "D", vgg19: "E" };
 
-/** Local response normalisation of A-LRN: Krizhevsky's constants (2012), alpha not divided by the size. */
-export const VGG_LRN = { size: 5, alpha: 1e-4, beta: 0.75, k: 2 } as const;
-
 /** Each of the five pools halves the picture. */
 const STRIDE = 32;
 const IN_CHANNELS = 3;
@@ -66,31 +82,12 @@ export interface VggOptions {
   readonly dropout?: number;
   /** Widths of the hidden linear layers ([4096, 4096]); [] makes the classifier one linear layer. */
   readonly classifier?: readonly number[];
+  /** Batch normalisation between each convolution and its ReLU, as in torchvision's vgg16_bn (false). */
+  readonly batchNorm?: boolean;
 }
 
-interface LayerBase {
-  /** Name in the style of torchvision: features.0, classifier.3; "flatten" for the step between, which torchvision does not name. */
-  readonly name: string;
-  /** Name in the style of the paper's released models: conv1_1, relu1_1, norm1, pool1, fc6, relu6, drop6. */
-  readonly paperName: string;
-  /** [channels, height, width], or [features]. */
-  readonly inShape: readonly number[];
-  readonly outShape: readonly number[];
-  readonly inChannels: number;
-  readonly outChannels: number;
-  /** Weights and biases. */
-  readonly params: number;
-  /** Multiply-accumulates for one picture; additions of biases, pools and activations do not count. */
-  readonly macs: number;
-}
-
-/** One layer of a net. Features of a linear layer are its channels. */
-export type VggLayer =
-  | (LayerBase & { readonly kind: "conv"; readonly kernelSize: number; readonly stride: 1; readonly padding: number })
-  | (LayerBase & { readonly kind: "pool"; readonly kernelSize: 2; readonly stride: 2; readonly padding: 0 })
-  | (LayerBase & { readonly kind: "lrn" } & typeof VGG_LRN)
-  | (LayerBase & { readonly kind: "dropout"; readonly p: number })
-  | (LayerBase & { readonly kind: "relu" | "flatten" | "linear" });
+/** One layer of a net; of the kinds of net-config.ts a VGG has conv, batchNorm, relu, lrn, pool, flatten, linear and dropout. */
+export type VggLayer = NetLayer;
 
 /**
  * The name of a net from what a user may write: case does not matter, and vgg11, vgg13, vgg16, vgg19 mean A, B, D, E.
@@ -107,100 +104,72 @@ export function vggConfigName(text: string): VggConfigName {
 }
 
 /**
+ * A net and whether it has batch normalisation, from what a user may write: {@link vggConfigName}'s names, and vgg11_bn, vgg13_bn,
+ * vgg16_bn, vgg19_bn.
+ * @throws UsageError for any other text.
+ */
+export function vggName(text: string): { config: VggConfigName; batchNorm: boolean } {
+  const plain = text.toLowerCase().replace(/_bn$/, "");
+  if (plain === text.toLowerCase() || !Object.hasOwn(ALIASES, plain)) {
+    return { config: vggConfigName(text), batchNorm: false };
+  }
+  return { config: ALIASES[plain], batchNorm: true };
+}
+
+/**
  * The layers of a net, in order.
- * @param config a name that {@link vggConfigName} knows.
+ * @param config a name that {@link vggName} knows.
  * @throws UsageError for an unknown net or an option out of range.
  */
 export function vggLayers(config: string, options: VggOptions = {}): VggLayer[] {
-  const blocks = VGG_BLOCKS[vggConfigName(config)];
-  const { classes, inputSize, width, dropout, classifier } = checkOptions(options);
-  const layers: VggLayer[] = [];
-  let shape: readonly number[] = [IN_CHANNELS, inputSize, inputSize];
-  let index = 0;
-
-  const add = (layer: VggLayer): void => {
-    layers.push(layer);
-    shape = layer.outShape;
-  };
-
-  blocks.forEach((cells, b) => {
+  const named = vggName(config);
+  const { classes, inputSize, width, dropout, classifier, batchNorm } = checkOptions(options);
+  const features: Row[] = [];
+  VGG_BLOCKS[named.config].forEach((cells, b) => {
     const block = b + 1;
     let conv = 0;
     for (const cell of cells) {
       if (cell === "lrn") {
-        add({ kind: "lrn", ...VGG_LRN, ...unchanged(`features.${index++}`, `norm${block}`, shape) });
+        features.push({ ...lrn, paperName: `norm${block}` });
         continue;
       }
-      conv++;
-      add(convLayer(`features.${index++}`, `conv${block}_${conv}`, shape, cell[0], scaled(cell[1], width)));
-      add({ kind: "relu", ...unchanged(`features.${index++}`, `relu${block}_${conv}`, shape) });
+      const place = `${block}_${++conv}`;
+      const [kernelSize, channels] = cell;
+      const padding = (kernelSize - 1) / 2;
+      features.push(convRow(scaled(channels, width), kernelSize, { padding, paperName: `conv${place}` }));
+      if (batchNorm || named.batchNorm) features.push(batchNormRow({ paperName: `bn${place}` }));
+      features.push({ ...relu, paperName: `relu${place}` });
     }
-    add(poolLayer(`features.${index++}`, `pool${block}`, shape));
+    features.push(pool(2, 2, { paperName: `pool${block}` }));
   });
 
-  add(flattenLayer(shape));
-
-  [...classifier, classes].forEach((outFeatures, i) => {
-    // torchvision's classifier: linear 0, relu 1, dropout 2, linear 3, relu 4, dropout 5, linear 6.
-    const at = 3 * i;
-    const number = 6 + i;
-    add(linearLayer(`classifier.${at}`, `fc${number}`, shape[0], outFeatures));
-    if (i === classifier.length) return;
-    add({ kind: "relu", ...unchanged(`classifier.${at + 1}`, `relu${number}`, shape) });
-    add({ kind: "dropout", p: dropout, ...unchanged(`classifier.${at + 2}`, `drop${number}`, shape) });
-  });
-  return layers;
-}
-
-/** Parameters and multiply-accumulates of a whole net. */
-export function vggTotals(layers: readonly VggLayer[]): { params: number; macs: number } {
-  return {
-    params: layers.reduce((sum, layer) => sum + layer.params, 0),
-    macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
-  };
-}
-
-/** Name and shape of every weight (convolutions OIHW, linear layers [out, in]) and bias, in the order of the layers. */
-export function vggTensorShapes(layers: readonly VggLayer[]): Map<string, readonly number[]> {
-  const shapes = new Map<string, readonly number[]>();
-  for (const layer of layers) {
-    if (layer.kind !== "conv" && layer.kind !== "linear") continue;
-    const kernel = layer.kind === "conv" ? [layer.kernelSize, layer.kernelSize] : [];
-    shapes.set(`${layer.name}.weight`, [layer.outChannels, layer.inChannels, ...kernel]);
-    shapes.set(`${layer.name}.bias`, [layer.outChannels]);
-  }
-  return shapes;
+  // torchvision's classifier: linear 0, relu 1, dropout 2, linear 3, relu 4, dropout 5, linear 6.
+  const hidden = classifier.flatMap((outputs, i) => [
+    linear(outputs, { paperName: `fc${6 + i}` }),
+    { ...relu, paperName: `relu${6 + i}` },
+    dropoutRow(dropout, { paperName: `drop${6 + i}` }),
+  ]);
+  const output = linear("classes", { paperName: `fc${6 + classifier.length}` });
+  const rows = [
+    ...indexed("features", features),
+    { ...flatten, paperName: "flatten" },
+    ...indexed("classifier", [...hidden, output]),
+  ];
+  return netLayers(rows, [IN_CHANNELS, inputSize, inputSize], { net: "vgg", classes });
 }
 
 function twice(cell: Cell): readonly [Cell, Cell] {
   return [cell, cell];
 }
 
-function scaled(channels: number, width: number): number {
-  return Math.max(1, Math.round(channels * width));
-}
-
 function checkOptions(options: VggOptions): Required<VggOptions> {
-  const { classes = 1000, inputSize = 224, width = 1, dropout = 0.5, classifier = [4096, 4096] } = options;
-  if (!isCount(classes)) {
-    throw new UsageError(
-      `vgg: the number of classes is not a positive whole number (classes ${classes}). Count the classes.`,
-    );
-  }
+  const { classes = 1000, inputSize = 224, width = 1, dropout = 0.5 } = options;
+  const { classifier = [4096, 4096], batchNorm = false } = options;
+  checkNetOptions({ net: "vgg", classes, width, dropout });
   if (!isCount(inputSize) || inputSize % STRIDE !== 0) {
     const near = Math.max(1, Math.round((Number(inputSize) || 0) / STRIDE)) * STRIDE;
     throw new UsageError(
       `vgg: the input size is not a multiple of ${STRIDE} (inputSize ${inputSize}). Five pools halve the picture: use ${near}, for example.`,
-    );
-  }
-  if (!(width > 0 && width < Number.POSITIVE_INFINITY)) {
-    throw new UsageError(
-      `vgg: the width is not a positive number (width ${width}). 1 is the paper's, 0.5 has half the channels.`,
-    );
-  }
-  if (!(dropout >= 0 && dropout < 1)) {
-    throw new UsageError(
-      `vgg: the dropout is not a share below 1 (dropout ${dropout}). 0.5 is the paper's, 0 drops nothing.`,
     );
   }
   const wrong = classifier.find((features) => !isCount(features));
@@ -209,73 +178,11 @@ function checkOptions(options: VggOptions): Required<VggOptions> {
       `vgg: a hidden width is not a positive whole number (classifier [${classifier}]). The paper's are [4096, 4096]; [] has none.`,
     );
   }
-  return { classes, inputSize, width, dropout, classifier };
+  return { classes, inputSize, width, dropout, classifier, batchNorm };
 }
 
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 1;
-}
+/** Parameters and multiply-accumulates of a whole net. */
+export const vggTotals = netTotals;
 
-function unchanged(name: string, paperName: string, shape: readonly number[]): LayerBase {
-  return {
-    name,
-    paperName,
-    inShape: shape,
-    outShape: shape,
-    inChannels: shape[0],
-    outChannels: shape[0],
-    params: 0,
-    macs: 0,
-  };
-}
-
-function convLayer(
-  name: string,
-  paperName: string,
-  inShape: readonly number[],
-  kernelSize: number,
-  outChannels: number,
-): VggLayer {
-  const [inChannels, height, width] = inShape;
-  const weights = outChannels * inChannels * kernelSize * kernelSize;
-  return {
-    kind: "conv",
-    name,
-    paperName,
-    inShape,
-    outShape: [outChannels, height, width],
-    kernelSize,
-    stride: 1,
-    padding: (kernelSize - 1) / 2,
-    inChannels,
-    outChannels,
-    params: weights + outChannels,
-    macs: weights * height * width,
-  };
-}
-
-function poolLayer(name: string, paperName: string, inShape: readonly number[]): VggLayer {
-  const [channels, height, width] = inShape;
-  const outShape = [channels, height / 2, width / 2];
-  return { kind: "pool", ...unchanged(name, paperName, inShape), outShape, kernelSize: 2, stride: 2, padding: 0 };
-}
-
-function flattenLayer(inShape: readonly number[]): VggLayer {
-  const features = inShape.reduce((product, size) => product * size, 1);
-  return { kind: "flatten", ...unchanged("flatten", "flatten", inShape), outShape: [features], outChannels: features };
-}
-
-function linearLayer(name: string, paperName: string, inFeatures: number, outFeatures: number): VggLayer {
-  const weights = inFeatures * outFeatures;
-  return {
-    kind: "linear",
-    name,
-    paperName,
-    inShape: [inFeatures],
-    outShape: [outFeatures],
-    inChannels: inFeatures,
-    outChannels: outFeatures,
-    params: weights + outFeatures,
-    macs: weights,
-  };
-}
+/** Name and shape of every tensor of the state dictionary: see netTensorShapes. */
+export const vggTensorShapes = netTensorShapes;
