@@ -30,6 +30,13 @@ export { type Augment, Loader, type LoaderOptions } from "./data/loader.js";
 export { SHAPE_NAMES, shapes } from "./data/shapes.js";
 export { decodeModel, encodeModel, type Stateful, type VggMetadata } from "./io/model-format.js";
 export { decodePicture, encodePng, fitPicture, type Picture } from "./io/picture.js";
+export {
+  type CopiedTensor,
+  type InitialisationPlan,
+  initialisationPlan,
+  initialiseFrom,
+  type VggNet,
+} from "./models/initialise-from.js";
 export { type VggModelOptions, vgg } from "./models/vgg.js";
 export {
   VGG_CONFIG_NAMES,

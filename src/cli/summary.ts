@@ -1,5 +1,5 @@
 /** `verydeep summary`: the layers of a net, their shapes, parameters and multiply-accumulates. Needs no engine. */
-import { type VggLayer, vggConfigName, vggLayers, vggTotals } from "../models/vgg-config.js";
+import { type VggLayer, vggName, vggLayers, vggTotals } from "../models/vgg-config.js";
 import type { Command } from "../vendor/command-line.js";
 import { byteSize, grouped, parseWhole, table } from "./numbers.js";
 import type { Output } from "./output.js";
@@ -13,20 +13,23 @@ export function addSummary(program: Command, output: Output): void {
   program
     .command("summary")
     .description("show the layers of a net, their shapes, parameters and multiply-accumulates")
-    .argument("<config>", "A, A-LRN, B, C, D, E, shallow, or vgg11, vgg13, vgg16, vgg19")
+    .argument("<config>", "A, A-LRN, B, C, D, E, shallow, or vgg11 … vgg19, vgg11_bn … vgg19_bn")
     .option("--input <pixels>", "height and width of the picture, a multiple of 32", (text) =>
       parseWhole("--input", text, 32, MAX_INPUT),
     )
     .option("--classes <n>", "number of classes", (text) => parseWhole("--classes", text, 1, MAX_CLASSES))
+    .option("--batch-norm", "with batch normalisation after each convolution")
     .option("--json", "print one JSON object")
-    .action((config: string, options: { input?: number; classes?: number }) => {
-      summarise(config, options.input ?? 224, options.classes ?? 1000, output);
+    .action((config: string, options: { input?: number; classes?: number; batchNorm?: true }) => {
+      summarise(config, options.input ?? 224, options.classes ?? 1000, options.batchNorm ?? false, output);
     });
 }
 
-function summarise(config: string, inputSize: number, classes: number, output: Output): void {
-  const name = vggConfigName(config);
-  const layers = vggLayers(name, { inputSize, classes });
+function summarise(config: string, inputSize: number, classes: number, withNorm: boolean, output: Output): void {
+  const named = vggName(config);
+  const batchNorm = withNorm || named.batchNorm;
+  const name = named.config + (batchNorm ? " with batch norm" : "");
+  const layers = vggLayers(named.config, { inputSize, classes, batchNorm });
   const { params, macs } = vggTotals(layers);
   output.record({ config: name, params, macs, layers: layers.map(layerRecord) });
 

@@ -35,6 +35,8 @@ export interface VggMetadata {
   readonly width: number;
   readonly classifier: readonly number[];
   readonly dropout: number;
+  /** Whether each convolution has batch normalisation; absent means no. */
+  readonly batchNorm?: boolean;
   /** Of each channel, in units of bytes: x = (pixel - mean) / std. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
@@ -142,8 +144,9 @@ export function checkTensors(
 
 /** Metadata as a file holds it: texts, JSON but for the two that name the format. */
 export function encodeMetadata(metadata: VggMetadata): Record<string, string> {
-  const { config, classes, inputSize, width, classifier, dropout, mean, std } = metadata;
-  const values = { config, classes, inputSize, width, classifier, dropout, mean, std };
+  const { config, classes, inputSize, width, classifier, dropout, mean, std, batchNorm = false } = metadata;
+  // batchNorm only where it says something: files of nets without have the bytes they always had.
+  const values = { config, classes, inputSize, width, classifier, dropout, mean, std, ...(batchNorm && { batchNorm }) };
   const texts = Object.entries(values).map(([key, value]): [string, string] => [key, JSON.stringify(value)]);
   return { format: FORMAT, version: VERSION, ...Object.fromEntries(texts) };
 }
@@ -185,6 +188,7 @@ export function decodeMetadata(texts: Readonly<Record<string, string>>, file: st
     dropout: check("dropout", asNumber(value("dropout"))),
     mean: check("mean", asNumbers(value("mean"), CHANNELS)),
     std: check("std", asNumbers(value("std"), CHANNELS)),
+    ...(texts.batchNorm === undefined ? {} : { batchNorm: check("batchNorm", asBoolean(value("batchNorm"))) }),
   };
   check("std", metadata.std.every((std) => std > 0) ? metadata.std : undefined);
   try {
@@ -224,6 +228,10 @@ function asConfig(value: unknown): VggConfigName | undefined {
 
 function asNumber(value: unknown): number | undefined {
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+function asBoolean(value: unknown): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
 }
 
 function asNumbers(value: unknown, length?: number): number[] | undefined {

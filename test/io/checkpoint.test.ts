@@ -5,10 +5,21 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { WeightsError } from "#src/core/errors.js";
 import { createEngine } from "#src/engine.js";
-import { loadModelWith, readMetadata, type Stateful, saveModel, type VggMetadata } from "#src/io/checkpoint.js";
+import {
+  loadModel,
+  loadModelWith,
+  readMetadata,
+  type Stateful,
+  saveModel,
+  type VggMetadata,
+} from "#src/io/checkpoint.js";
 import { decodeMetadata, encodeMetadata, decodeModel, encodeModel } from "#src/io/model-format.js";
 import { openSafetensors, writeSafetensors } from "#src/io/safetensors.js";
+import { vgg } from "#src/models/vgg.js";
 import { vggLayers, vggTensorShapes } from "#src/models/vgg-config.js";
+import type { Module } from "#src/nn/index.js";
+import { crossEntropy, labelsTensor } from "#src/ops/index.js";
+import { SGD } from "#src/optim/index.js";
 
 const folder = mkdtempSync(path.join(tmpdir(), "verydeep-checkpoint-"));
 const file = path.join(folder, "net.safetensors");
@@ -95,6 +106,48 @@ test("decodeModel: the net of the package from its bytes, in evaluation mode, an
 test("decodeModel: bytes that are no weights", async () => {
   const engine = await createEngine({ threads: 1 });
   await fails(decodeModel(new TextEncoder().encode("these are no weights"), engine), "the bytes");
+});
+
+test("batchNorm: in the file where there is some; absent means none; the bytes of other files are as before", async () => {
+  assert.is("batchNorm" in encodeMetadata({ ...metadata, batchNorm: false }), false);
+  const withNorm = { ...metadata, batchNorm: true };
+  assert.is(encodeMetadata(withNorm).batchNorm, "true");
+  assert.equal(decodeMetadata(encodeMetadata(withNorm), "x"), withNorm);
+  assert.equal(decodeMetadata({ ...encodeMetadata(metadata), batchNorm: "false" }, "x"), {
+    ...metadata,
+    batchNorm: false,
+  });
+  assert.throws(
+    () => decodeMetadata({ ...encodeMetadata(metadata), batchNorm: "1" }, "x"),
+    (error: unknown) => error instanceof WeightsError && error.message.includes("is wrong (batchNorm 1)"),
+  );
+});
+
+test("a trained net with batch normalisation: saved, loaded, the same logits and running statistics to the bit", async () => {
+  const about: VggMetadata = { ...metadata, batchNorm: true };
+  const engine = await createEngine({ threads: 1 });
+  const { config, classes, ...net } = about;
+  const model = vgg(config, { ...net, classes: classes.length }, engine);
+  const optimiser = new SGD(model.parameters(), { lr: 0.05 });
+  const pixels = Float32Array.from({ length: 4 * 3 * 32 * 32 }, (_, i) => ((i * 37) % 101) / 50 - 1);
+  for (let step = 0; step < 3; step++) {
+    await engine.scope(() => {
+      optimiser.zeroGrad();
+      const x = engine.tensor(pixels, [4, 3, 32, 32]);
+      crossEntropy(model.forward(x), labelsTensor(engine, Uint16Array.of(0, 1, 2, 1), 3)).backward();
+      optimiser.step();
+    });
+  }
+  const logits = async (module: Module): Promise<Float32Array> =>
+    engine.noGrad(() => module.eval().forward(engine.tensor(pixels, [4, 3, 32, 32]))).data();
+  const before = await logits(model);
+  await saveModel(file, model, about);
+  const loaded = await loadModel(file, engine);
+  assert.equal(loaded.metadata, about);
+  assert.equal(await logits(loaded.model), before);
+  const mean = await loaded.model.stateDict().get("features.1.running_mean")?.read();
+  assert.ok(mean?.some((value) => value !== 0));
+  await engine.close();
 });
 
 test("equal weights give equal files", async () => {

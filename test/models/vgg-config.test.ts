@@ -2,7 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { UsageError } from "#src/core/errors.js";
-import { VGG_CONFIG_NAMES, vggConfigName, vggLayers, vggTensorShapes, vggTotals } from "#src/models/vgg-config.js";
+import {
+  VGG_CONFIG_NAMES,
+  vggConfigName,
+  vggLayers,
+  vggName,
+  vggTensorShapes,
+  vggTotals,
+} from "#src/models/vgg-config.js";
 
 /** Parameters and multiply-accumulates at 224 with 1000 classes, from the paper's table by hand. */
 const TOTALS: Record<string, [params: number, macs: number]> = {
@@ -22,6 +29,58 @@ const CONVOLUTIONS: Record<string, number[]> = {
   vgg16: [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28],
   vgg19: [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34],
 };
+
+/** torchvision's relatives: parameters (running statistics are not), places of convolutions and of batch normalisations. */
+const BATCH_NORM: Record<string, [params: number, conv: number[], norm: number[]]> = {
+  vgg11_bn: [132_868_840, [0, 4, 8, 11, 15, 18, 22, 25], [1, 5, 9, 12, 16, 19, 23, 26]],
+  vgg13_bn: [133_053_736, [0, 3, 7, 10, 14, 17, 21, 24, 28, 31], [1, 4, 8, 11, 15, 18, 22, 25, 29, 32]],
+  vgg16_bn: [
+    138_365_992,
+    [0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40],
+    [1, 4, 8, 11, 15, 18, 21, 25, 28, 31, 35, 38, 41],
+  ],
+  vgg19_bn: [
+    143_678_248,
+    [0, 3, 7, 10, 14, 17, 20, 23, 27, 30, 33, 36, 40, 43, 46, 49],
+    [1, 4, 8, 11, 15, 18, 21, 24, 28, 31, 34, 37, 41, 44, 47, 50],
+  ],
+};
+
+for (const [alias, [params, conv, norm]] of Object.entries(BATCH_NORM)) {
+  test(`${alias}: torchvision's count and names; conv, batch norm, ReLU`, () => {
+    const layers = vggLayers(alias);
+    assert.is(vggTotals(layers).params, params);
+    assert.is(vggTotals(layers).macs, TOTALS[vggName(alias).config][1]);
+    const names = (kind: string): string[] => layers.filter((layer) => layer.kind === kind).map(({ name }) => name);
+    assert.equal(
+      names("conv"),
+      conv.map((place) => `features.${place}`),
+    );
+    assert.equal(
+      names("batchNorm"),
+      norm.map((place) => `features.${place}`),
+    );
+    layers.forEach((layer, i) => {
+      if (layer.kind !== "batchNorm") return;
+      assert.equal([layers[i - 1].kind, layers[i + 1].kind, layer.eps], ["conv", "relu", 1e-5]);
+      assert.is(layer.paperName, layers[i - 1].paperName.replace("conv", "bn"));
+      assert.is(layer.params, 2 * layer.outChannels);
+    });
+    assert.equal(layers, vggLayers(vggName(alias).config, { batchNorm: true }));
+  });
+}
+
+test("tensors of a net with batch normalisation: weight, bias and running statistics", () => {
+  const shapes = vggTensorShapes(vggLayers("A", { batchNorm: true, width: 0.125, classifier: [] }));
+  assert.equal([...shapes].slice(0, 6), [
+    ["features.0.weight", [8, 3, 3, 3]],
+    ["features.0.bias", [8]],
+    ["features.1.weight", [8]],
+    ["features.1.bias", [8]],
+    ["features.1.running_mean", [8]],
+    ["features.1.running_var", [8]],
+  ]);
+});
 
 for (const config of VGG_CONFIG_NAMES) {
   test(`totals of ${config}`, () => {
@@ -167,7 +226,10 @@ test("names that people use", () => {
   assert.is(vggConfigName("VGG19"), "E");
   assert.is(vggConfigName("a-lrn"), "A-LRN");
   assert.is(vggConfigName("Shallow"), "shallow");
-  for (const bad of ["", "F", "vgg", "vgg12", "toString", "__proto__"]) {
+  assert.equal(vggName("VGG16_BN"), { config: "D", batchNorm: true });
+  assert.equal(vggName("vgg16"), { config: "D", batchNorm: false });
+  assert.equal(vggName("a-lrn"), { config: "A-LRN", batchNorm: false });
+  for (const bad of ["", "F", "vgg", "vgg12", "toString", "__proto__", "D_bn", "_bn", "toString_bn"]) {
     throwsUsage(
       () => vggLayers(bad),
       `vgg: there is no such net (config ${JSON.stringify(bad)}). Use one of A, A-LRN, B, C, D, E, shallow, vgg11, vgg13, vgg16, vgg19.`,

@@ -7,7 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
-import { VGG_CONFIG_NAMES, vggLayers, vggTensorShapes } from "#src/models/vgg-config.js";
+import { VGG_CONFIG_NAMES, vggLayers, vggTensorShapes, vggTotals } from "#src/models/vgg-config.js";
 
 /** At 224 with 1000 classes. */
 const PARAMETERS: Record<string, number> = {
@@ -59,6 +59,23 @@ for (const config of VGG_CONFIG_NAMES) {
       [...vggTensorShapes(vggLayers(config))],
     );
     for (const [name, parameter] of state) assert.is(parameter.name, name);
+    await engine.close();
+  });
+}
+
+for (const config of VGG_CONFIG_NAMES) {
+  test(`names and shapes of the module ${config} with batch norm are its table's`, async () => {
+    const engine = await createEngine({ threads: 1 });
+    const model = vgg(config, { batchNorm: true }, engine);
+    const layers = vggLayers(config, { batchNorm: true });
+    assert.equal(
+      [...model.stateDict()].map(([name, { shape }]) => [name, shape]),
+      [...vggTensorShapes(layers)],
+    );
+    assert.is(
+      model.parameters().reduce((sum, { size }) => sum + size, 0),
+      vggTotals(layers).params,
+    );
     await engine.close();
   });
 }

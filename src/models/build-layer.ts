@@ -1,0 +1,59 @@
+/** Makes the module of one row of a net's table (net-config.ts). */
+import type { Engine } from "../core/engine.js";
+import { UsageError } from "../core/errors.js";
+import { Random } from "../core/random.js";
+import { type Initialiser, zeros } from "../nn/init.js";
+import { Conv2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU } from "../nn/layers.js";
+import { BatchNorm2d } from "../nn/layers-norm.js";
+import { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d } from "../nn/layers-pool.js";
+import type { Module } from "../nn/module.js";
+import type { NetLayer } from "./net-config.js";
+
+/** How a net starts. */
+export interface StartOptions {
+  /** Of the initial weights and of dropout; default 0. A layer's stream is (seed, its name). */
+  readonly seed?: number;
+  /** Default: He's normal initialisation. The paper's own, a normal of fixed std, is nn/init's normal(std). */
+  readonly init?: Initialiser;
+}
+
+/** The module of a layer that takes one input. @throws UsageError for one that takes several. */
+export function buildLayer(layer: NetLayer, { seed = 0, init }: StartOptions, engine: Engine): Module {
+  const random = new Random(seed, layer.name);
+  const start = init ? { random, init } : { random };
+  const { inChannels, outChannels } = layer;
+  switch (layer.kind) {
+    case "conv": {
+      const { kernelSize, stride, padding, bias } = layer;
+      const options = { inChannels, outChannels, kernelSize, stride, padding, bias };
+      return new Conv2d(engine, { ...options, ...start, ...(layer.init ? { init: zeros } : {}) });
+    }
+    case "linear":
+      return new Linear(engine, { inFeatures: inChannels, outFeatures: outChannels, ...start });
+    case "batchNorm":
+      return new BatchNorm2d(engine, { numFeatures: outChannels, eps: layer.eps });
+    case "pool":
+      return new MaxPool2d(layer);
+    case "avgPool":
+      return new AvgPool2d(layer);
+    case "adaptiveMaxPool":
+      return new AdaptiveMaxPool2d(layer.outputSize);
+    case "adaptiveAvgPool":
+      return new AdaptiveAvgPool2d(layer.outputSize);
+    case "relu":
+      return new ReLU();
+    case "dropout":
+      return new Dropout(layer.p, random);
+    case "lrn": {
+      // The table has Krizhevsky's alpha; the operation divides by the size.
+      const { size, alpha, beta, k } = layer;
+      return new LocalResponseNorm({ size, alpha: alpha * size, beta, k });
+    }
+    case "flatten":
+      return new Flatten();
+    default:
+      throw new UsageError(
+        `${layer.name}: the layer is not a module of one input (kind ${layer.kind}). Use another kind.`,
+      );
+  }
+}
