@@ -2,6 +2,14 @@
 // micro-kernels and threefryWords are exported for the compiler and the tests; no program holds them):
 //
 //   kernel(args: address of its argument record, scratch: this worker's own memory, grainBegin, grainEnd)
+export {
+  leakyReluBackward,
+  leakyReluForward,
+  sigmoidBackward,
+  sigmoidForward,
+  tanhBackward,
+  tanhForward,
+} from "./activation";
 export { adaptiveMaxPool2dBackward, adaptiveMaxPool2dForward } from "./adaptive-max-pool2d";
 export {
   adaptiveAvgPool2dBackward,
@@ -43,5 +51,6 @@ export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
 export { sgd } from "./optimizer";
 export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { dropout, fillNormal, fillUniform, threefryWords } from "./random";
+export { squaredErrorBackward, squaredErrorGrains, squaredErrorTotal } from "./squared-error";
 export { stridedCopy } from "./strided-copy";
 export { winogradConv2d, winogradTransformWeight } from "./winograd";

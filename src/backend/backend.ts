@@ -185,6 +185,12 @@ export interface KernelTable {
   adaptiveMaxPool2dBackward: Kernel<AdaptivePool2dShape, "dy" | "winners", "dx">;
   reluForward: Kernel<LengthShape, "x", "y">;
   reluBackward: Kernel<LengthShape, "dy" | "y", "dx">;
+  leakyReluForward: Kernel<ScaleShape, "x", "y">;
+  leakyReluBackward: Kernel<ScaleShape, "dy" | "x", "dx">;
+  tanhForward: Kernel<LengthShape, "x", "y">;
+  tanhBackward: Kernel<LengthShape, "dy" | "y", "dx">;
+  sigmoidForward: Kernel<LengthShape, "x", "y">;
+  sigmoidBackward: Kernel<LengthShape, "dy" | "y", "dx">;
   dropout: Kernel<DropoutShape, "x", "y">;
   lrnForward: Kernel<LrnShape, "x", "y" | "scale">;
   lrnBackward: Kernel<LrnShape, "dy" | "x" | "scale", "dx">;
@@ -206,6 +212,8 @@ export interface KernelTable {
   logSoftmaxBackward: Kernel<ClassesShape, "dy" | "y", "dx">;
   nllForward: Kernel<ClassesShape, "y" | "labels", "loss">;
   crossEntropyBackward: Kernel<ClassesShape, "dLoss" | "y" | "labels", "dx">;
+  squaredErrorForward: Kernel<ScaleShape, "a" | "b", "loss">;
+  squaredErrorBackward: Kernel<ScaleShape, "dLoss" | "a" | "b", "dx">;
   labelRank: Kernel<ClassesShape, "x" | "labels", "ranks">;
   add: Kernel<LengthShape, "a" | "b", "y">;
   mul: Kernel<LengthShape, "a" | "b", "y">;
@@ -253,6 +261,12 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   adaptiveMaxPool2dBackward: ["dx"],
   reluForward: ["y"],
   reluBackward: ["dx"],
+  leakyReluForward: ["y"],
+  leakyReluBackward: ["dx"],
+  tanhForward: ["y"],
+  tanhBackward: ["dx"],
+  sigmoidForward: ["y"],
+  sigmoidBackward: ["dx"],
   dropout: ["y"],
   lrnForward: ["y", "scale"],
   lrnBackward: ["dx"],
@@ -265,6 +279,8 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   logSoftmaxBackward: ["dx"],
   nllForward: ["loss"],
   crossEntropyBackward: ["dx"],
+  squaredErrorForward: ["loss"],
+  squaredErrorBackward: ["dx"],
   labelRank: ["ranks"],
   add: ["y"],
   mul: ["y"],

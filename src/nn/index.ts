@@ -11,6 +11,7 @@ export {
   ReLU,
   type WeightOptions,
 } from "./layers.js";
+export { LeakyReLU, Sigmoid, Tanh } from "./layers-activation.js";
 export { BatchNorm1d, BatchNorm2d, type BatchNormLayerOptions } from "./layers-norm.js";
 export { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool2d } from "./layers-pool.js";
 export { Module, Sequential, type StateValue, type StateValues } from "./module.js";

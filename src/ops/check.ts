@@ -27,10 +27,11 @@ export function checkRank(op: string, name: string, tensor: Tensor, rank: number
   }
 }
 
-export function checkSameShape(op: string, a: Tensor, b: Tensor): void {
+/** Throws unless two tensors have one shape; `names` are theirs, in order. */
+export function checkSameShape(op: string, a: Tensor, b: Tensor, names: readonly [string, string] = ["a", "b"]): void {
   if (!sameShape(a.shape, b.shape)) {
     throw new ShapeError(
-      `${op}: the shapes differ (a ${formatShape(a.shape)}, b ${formatShape(b.shape)}). Give two tensors of one shape.`,
+      `${op}: the shapes differ (${names[0]} ${formatShape(a.shape)}, ${names[1]} ${formatShape(b.shape)}). Give two tensors of one shape.`,
     );
   }
 }

@@ -1,3 +1,4 @@
+export { leakyRelu, sigmoid, tanh } from "./activation.js";
 export { adaptiveAvgPool2d, adaptiveMaxPool2d, globalAvgPool2d } from "./adaptive-pool2d.js";
 export { type AvgPool2dOptions, avgPool2d } from "./avg-pool2d.js";
 export { type BatchNormOptions, type BatchNormState, batchNorm } from "./batch-norm.js";
@@ -14,3 +15,4 @@ export { type LrnOptions, localResponseNorm } from "./lrn.js";
 export { maxPool2d, type Pool2dOptions } from "./pool2d.js";
 export { relu } from "./relu.js";
 export { flatten, reshape } from "./reshape.js";
+export { euclideanLoss, mseLoss } from "./squared-error.js";

@@ -4,6 +4,7 @@
  * they are stored in a Float32Array.
  */
 import type { HostArray, KernelName, ShapeOf, TensorsOf } from "../backend.js";
+import { ACTIVATION_KERNELS } from "./activation.js";
 import { BATCH_NORM_KERNELS } from "./batch-norm.js";
 import { CONV2D_KERNELS } from "./conv2d.js";
 import { ELEMENTWISE_KERNELS } from "./elementwise.js";
@@ -21,6 +22,7 @@ export const referenceKernels: Kernels = {
   ...LINEAR_KERNELS,
   ...POOL2D_KERNELS,
   ...ELEMENTWISE_KERNELS,
+  ...ACTIVATION_KERNELS,
   ...RANDOM_KERNELS,
   ...LRN_KERNELS,
   ...BATCH_NORM_KERNELS,

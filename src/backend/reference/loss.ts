@@ -48,6 +48,16 @@ export const LOSS_KERNELS = {
     }
   },
 
+  squaredErrorForward({ factor }, { a, b, loss }) {
+    let sum = 0;
+    for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2;
+    loss[0] = factor * sum;
+  },
+
+  squaredErrorBackward({ factor }, { dLoss, a, b, dx }) {
+    for (let i = 0; i < a.length; i++) dx[i] = factor * dLoss[0] * (a[i] - b[i]);
+  },
+
   labelRank({ rows, classes }, { x, labels, ranks }) {
     for (let row = 0; row < rows; row++) {
       const label = labels[row];

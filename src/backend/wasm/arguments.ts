@@ -178,6 +178,17 @@ export const SGD_ARGUMENTS = {
   caffe: "u32",
 } as const;
 
+export const SQUARED_ERROR_ARGUMENTS = {
+  a: "u32",
+  b: "u32",
+  loss: "u32",
+  dLoss: "u32",
+  dx: "u32",
+  callScratch: "u32",
+  length: "u32",
+  factor: "f32",
+} as const;
+
 export const WINOGRAD_ARGUMENTS = {
   x: "u32",
   weight: "u32",

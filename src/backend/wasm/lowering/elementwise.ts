@@ -23,6 +23,18 @@ function elementwise<K extends KernelName>(
 export const ELEMENTWISE_LOWERINGS = {
   reluForward: elementwise("reluForward", ({ length }, { x, y }) => ({ length, a: x, y })),
   reluBackward: elementwise("reluBackward", ({ length }, { dy, y, dx }) => ({ length, a: dy, b: y, y: dx })),
+  leakyReluForward: elementwise("leakyReluForward", ({ length, factor }, { x, y }) => ({ length, factor, a: x, y })),
+  leakyReluBackward: elementwise("leakyReluBackward", ({ length, factor }, { dy, x, dx }) => ({
+    length,
+    factor,
+    a: dy,
+    b: x,
+    y: dx,
+  })),
+  tanhForward: elementwise("tanhForward", ({ length }, { x, y }) => ({ length, a: x, y })),
+  tanhBackward: elementwise("tanhBackward", ({ length }, { dy, y, dx }) => ({ length, a: dy, b: y, y: dx })),
+  sigmoidForward: elementwise("sigmoidForward", ({ length }, { x, y }) => ({ length, a: x, y })),
+  sigmoidBackward: elementwise("sigmoidBackward", ({ length }, { dy, y, dx }) => ({ length, a: dy, b: y, y: dx })),
   add: elementwise("add", ({ length }, { a, b, y }) => ({ length, a, b, y })),
   mul: elementwise("mul", ({ length }, { a, b, y }) => ({ length, a, b, y })),
   scale: elementwise("scale", ({ length, factor }, { x, y }) => ({ length, factor, a: x, y })),

@@ -1,5 +1,6 @@
 /** Soft-max, losses, ranks. */
-import { LOSS_ARGUMENTS } from "../arguments.js";
+import { LOSS_ARGUMENTS, SQUARED_ERROR_ARGUMENTS } from "../arguments.js";
+import { GRAIN_FLOATS } from "./elementwise.js";
 import { type Lowerings, launch, NONE } from "./launch.js";
 
 export const LOSS_LOWERINGS = {
@@ -22,6 +23,29 @@ export const LOSS_LOWERINGS = {
     scratchBytes: NONE,
     launches: (s, { dLoss, y, labels, dx }) => [
       launch("crossEntropyBackward", LOSS_ARGUMENTS, { ...s, dLoss, y, labels, dx }, s.rows),
+    ],
+  },
+
+  squaredErrorForward: {
+    scratchBytes: ({ length }) => Math.ceil(length / GRAIN_FLOATS) * 8,
+    launches({ length, factor }, { a, b, loss }, callScratch) {
+      const values = { a, b, loss, callScratch, length, factor };
+      return [
+        launch("squaredErrorGrains", SQUARED_ERROR_ARGUMENTS, values, Math.ceil(length / GRAIN_FLOATS)),
+        launch("squaredErrorTotal", SQUARED_ERROR_ARGUMENTS, values, 1),
+      ];
+    },
+  },
+
+  squaredErrorBackward: {
+    scratchBytes: NONE,
+    launches: (s, { dLoss, a, b, dx }) => [
+      launch(
+        "squaredErrorBackward",
+        SQUARED_ERROR_ARGUMENTS,
+        { ...s, dLoss, a, b, dx },
+        Math.ceil(s.length / GRAIN_FLOATS),
+      ),
     ],
   },
 
