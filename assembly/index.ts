@@ -48,7 +48,7 @@ export {
 } from "./linear";
 export { crossEntropyBackward, labelRank, logSoftmaxBackward, logSoftmaxForward, nllForward } from "./loss";
 export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
-export { sgd } from "./optimizer";
+export { adam, sgd } from "./optimizer";
 export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { dropout, fillNormal, fillUniform, threefryWords } from "./random";
 export { squaredErrorBackward, squaredErrorGrains, squaredErrorTotal } from "./squared-error";

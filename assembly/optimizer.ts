@@ -1,4 +1,5 @@
-// Stochastic gradient descent with momentum and weight decay, one pass over parameter, gradient and velocity.
+// Updates of parameters: stochastic gradient descent with momentum and weight decay; Adam. One pass over all that a step
+// reads and writes.
 import { GRAIN_FLOATS } from "./elementwise";
 
 /** Argument record of sgd. */
@@ -50,5 +51,68 @@ export function sgd(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32)
       store<f32>(s.velocity + at, step);
     }
     store<f32>(s.param + at, param - (s.caffe ? step : s.lr * step));
+  }
+}
+
+/** Argument record of adam: factors that are the same for all elements, each rounded once. */
+@unmanaged
+export class AdamArgs {
+  param: usize;
+  grad: usize;
+  expAvg: usize;
+  expAvgSq: usize;
+  length: i32;
+  beta1: f32;
+  /** 1 − beta1 */
+  ofGrad: f32;
+  beta2: f32;
+  /** 1 − beta2 */
+  ofSquare: f32;
+  /** lr / (1 − beta1^t) */
+  stepSize: f32;
+  /** √(1 − beta2^t) */
+  rootCorrection: f32;
+  eps: f32;
+  /** Into the gradient; 0 for AdamW. */
+  weightDecay: f32;
+  /** Of the parameter before the step: 1, for AdamW 1 − lr · weightDecay. */
+  keep: f32;
+}
+
+/**
+ * g = grad + weightDecay · param, then
+ *   m = beta1 · m + (1 − beta1) · g        v = beta2 · v + (1 − beta2) · g²
+ *   param = keep · param − stepSize · m / (√v / rootCorrection + eps)
+ * A grain is GRAIN_FLOATS neighbours; 16 bytes read and 12 written per element.
+ */
+export function adam(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<AdamArgs>(args);
+  const end = min(s.length, grainEnd * GRAIN_FLOATS);
+  let i = grainBegin * GRAIN_FLOATS;
+  for (; i + 4 <= end; i += 4) {
+    const at = (<usize>i) << 2;
+    const param = v128.load(s.param + at);
+    const g = f32x4.add(v128.load(s.grad + at), f32x4.mul(f32x4.splat(s.weightDecay), param));
+    const m = f32x4.add(f32x4.mul(f32x4.splat(s.beta1), v128.load(s.expAvg + at)), f32x4.mul(f32x4.splat(s.ofGrad), g));
+    const v = f32x4.add(
+      f32x4.mul(f32x4.splat(s.beta2), v128.load(s.expAvgSq + at)),
+      f32x4.mul(f32x4.splat(s.ofSquare), f32x4.mul(g, g)),
+    );
+    v128.store(s.expAvg + at, m);
+    v128.store(s.expAvgSq + at, v);
+    const root = f32x4.add(f32x4.div(f32x4.sqrt(v), f32x4.splat(s.rootCorrection)), f32x4.splat(s.eps));
+    const step = f32x4.div(f32x4.mul(f32x4.splat(s.stepSize), m), root);
+    v128.store(s.param + at, f32x4.sub(f32x4.mul(f32x4.splat(s.keep), param), step));
+  }
+  for (; i < end; i++) {
+    const at = (<usize>i) << 2;
+    const param = load<f32>(s.param + at);
+    const g = load<f32>(s.grad + at) + s.weightDecay * param;
+    const m = s.beta1 * load<f32>(s.expAvg + at) + s.ofGrad * g;
+    const v = s.beta2 * load<f32>(s.expAvgSq + at) + s.ofSquare * (g * g);
+    store<f32>(s.expAvg + at, m);
+    store<f32>(s.expAvgSq + at, v);
+    const root = sqrt<f32>(v) / s.rootCorrection + s.eps;
+    store<f32>(s.param + at, s.keep * param - (s.stepSize * m) / root);
   }
 }

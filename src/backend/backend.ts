@@ -153,6 +153,19 @@ export interface SgdShape extends LengthShape {
   readonly form: "pytorch" | "caffe";
 }
 
+export interface AdamShape extends LengthShape {
+  readonly lr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay: number;
+  /** AdamW: the decay acts on the parameter, not through the gradient. */
+  readonly decoupled: boolean;
+  /** 1 − beta1^t and 1 − beta2^t at step t: how much of the averages is there yet. */
+  readonly correction1: number;
+  readonly correction2: number;
+}
+
 /** Parameter gradients: add to what the output holds instead of overwriting it. */
 export interface Accumulate {
   readonly accumulate: boolean;
@@ -227,6 +240,7 @@ export interface KernelTable {
   fillUniform: Kernel<RandomFillShape, never, "y">;
   fillNormal: Kernel<RandomFillShape, never, "y">;
   sgd: Kernel<SgdShape, "grad" | "param" | "velocity", "param" | "velocity">;
+  adam: Kernel<AdamShape, "grad" | "param" | "expAvg" | "expAvgSq", "param" | "expAvg" | "expAvgSq">;
 }
 
 export type KernelName = keyof KernelTable;
@@ -293,6 +307,7 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   fillUniform: ["y"],
   fillNormal: ["y"],
   sgd: ["param", "velocity"],
+  adam: ["param", "expAvg", "expAvgSq"],
 };
 
 /** One kernel call on tensors that T stands for. */

@@ -189,6 +189,23 @@ export const SQUARED_ERROR_ARGUMENTS = {
   factor: "f32",
 } as const;
 
+export const ADAM_ARGUMENTS = {
+  param: "u32",
+  grad: "u32",
+  expAvg: "u32",
+  expAvgSq: "u32",
+  length: "u32",
+  beta1: "f32",
+  ofGrad: "f32",
+  beta2: "f32",
+  ofSquare: "f32",
+  stepSize: "f32",
+  rootCorrection: "f32",
+  eps: "f32",
+  weightDecay: "f32",
+  keep: "f32",
+} as const;
+
 export const WINOGRAD_ARGUMENTS = {
   x: "u32",
   weight: "u32",
