@@ -17,11 +17,24 @@ export interface FixtureOptions {
   readonly lr: readonly number[];
   readonly momentum: number;
   readonly weightDecay: number;
+  readonly ceilMode: boolean;
+  readonly countIncludePad: boolean;
+  readonly outputSize: readonly [number, number];
+  readonly training: boolean;
+  readonly eps: number;
+  readonly top: number;
+  readonly left: number;
+  readonly height: number;
+  readonly width: number;
+  readonly slope: number;
+  readonly beta1: number;
+  readonly beta2: number;
 }
 
 /** The files, and how many cases test/fixtures/README.md promises of each. */
 export const FIXTURE_FILES: Readonly<Record<string, number>> = {
   "ops.safetensors": 149,
+  "ops-more.safetensors": 112,
 };
 
 export interface OpFixture {

@@ -3,22 +3,35 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
 import { BackendError } from "#src/core/errors.js";
-import type { Tensor } from "#src/core/tensor.js";
+import type { Parameter, Tensor } from "#src/core/tensor.js";
 import { createEngine } from "#src/engine.js";
+import { BatchNorm1d, BatchNorm2d } from "#src/nn/index.js";
 import {
+  adaptiveAvgPool2d,
+  adaptiveMaxPool2d,
   add,
+  avgPool2d,
+  channelsLast,
+  concat,
   conv2d,
+  crop2d,
   crossEntropy,
+  euclideanLoss,
+  globalAvgPool2d,
+  leakyRelu,
   linear,
   localResponseNorm,
   logSoftmax,
   maxPool2d,
+  mseLoss,
   mul,
   relu,
   scale,
+  sigmoid,
   sum,
+  tanh,
 } from "#src/ops/index.js";
-import { SGD } from "#src/optim/index.js";
+import { Adam, AdamW, SGD } from "#src/optim/index.js";
 import { maxRelativeError } from "../helpers/compare.js";
 import { BACKENDS } from "../helpers/engines.js";
 import { FIXTURE_FILES, type FixtureOptions, type OpFixture, readOpFixtures } from "../helpers/fixtures.js";
@@ -40,6 +53,18 @@ interface FixtureOp {
 const OPS: Readonly<Record<string, FixtureOp>> = {
   conv2d: { forward: ({ x, weight, bias }, options) => conv2d(x, weight, bias ?? null, options) },
   maxPool2d: { forward: ({ x }, options) => maxPool2d(x, options) },
+  avgPool2d: { forward: ({ x }, options) => avgPool2d(x, options) },
+  adaptiveAvgPool2d: { forward: ({ x }, { outputSize }) => adaptiveAvgPool2d(x, outputSize) },
+  adaptiveMaxPool2d: { forward: ({ x }, { outputSize }) => adaptiveMaxPool2d(x, outputSize) },
+  globalAvgPool2d: { forward: ({ x }) => globalAvgPool2d(x) },
+  concat: { forward: ({ a, b, c }) => concat(c ? [a, b, c] : [a, b]) },
+  crop2d: { forward: ({ x }, options) => crop2d(x, options) },
+  channelsLast: { forward: ({ x }) => channelsLast(x) },
+  tanh: { forward: ({ x }) => tanh(x) },
+  sigmoid: { forward: ({ x }) => sigmoid(x) },
+  leakyRelu: { forward: ({ x }, { slope }) => leakyRelu(x, slope) },
+  mseLoss: { forward: ({ x, target }) => mseLoss(x, target), names: { y: "loss" } },
+  euclideanLoss: { forward: ({ x, target }) => euclideanLoss(x, target), names: { y: "loss" } },
   linear: { forward: ({ x, weight, bias }) => linear(x, weight, bias ?? null) },
   relu: { forward: ({ x }) => relu(x) },
   add: { forward: ({ a, b }) => add(a, b) },
@@ -52,13 +77,15 @@ const OPS: Readonly<Record<string, FixtureOp>> = {
 };
 
 /** Inputs of any operation; all else in a fixture are results. */
-const INPUTS = ["x", "weight", "bias", "a", "b", "labels"];
+const INPUTS = ["x", "weight", "bias", "a", "b", "c", "target", "labels"];
 
 type Results = Record<string, Float64Array>;
 
 /** All that the engine computes of a case, under the fixture's names. */
 async function compute(engine: Engine, fixture: OpFixture): Promise<Results> {
-  if (fixture.op === "sgd") return computeSgd(engine, fixture);
+  if (fixture.op in OPTIMISERS) return computeUpdates(engine, fixture);
+  if (fixture.op === "batchNorm") return computeBatchNorm(engine, fixture);
+  if (fixture.op === "batchNormSteps") return computeBatchNormSteps(engine, fixture);
   const { forward, names = {} } = OPS[fixture.op];
   const inputs: Record<string, TensorData> = {};
   for (const role of INPUTS) if (fixture.tensors[role]) inputs[role] = fixture.tensors[role];
@@ -75,33 +102,88 @@ async function compute(engine: Engine, fixture: OpFixture): Promise<Results> {
   return results;
 }
 
-/** Three steps; the loss is the sum of param · grad<n>, so that the gradient is grad<n>. */
-async function computeSgd(engine: Engine, { options, tensors }: OpFixture): Promise<Results> {
-  const { lr, momentum, weightDecay, form } = options;
+/** Makes the optimiser of a case. */
+const OPTIMISERS: Readonly<Record<string, (parameter: Parameter, options: FixtureOptions) => SGD | Adam | AdamW>> = {
+  sgd: (parameter, { lr, momentum, weightDecay, form }) =>
+    new SGD([parameter], { lr: lr[0], momentum, weightDecay, form }),
+  adam: (parameter, { lr, ...settings }) => new Adam([parameter], { ...settings, lr: lr[0] }),
+  adamw: (parameter, { lr, ...settings }) => new AdamW([parameter], { ...settings, lr: lr[0] }),
+};
+
+/** Some steps; the loss is the sum of param · grad<n>, so that the gradient is grad<n>. */
+async function computeUpdates(engine: Engine, { op, options, tensors }: OpFixture): Promise<Results> {
   const param = await engine.scope(() => recordParameter(engine, "param", tensors.param0));
-  const sgd = new SGD([param], { lr: lr[0], momentum, weightDecay, form });
+  const optimiser = OPTIMISERS[op](param, options);
   const results: Results = {};
-  for (const [i, rate] of lr.entries()) {
+  for (const [i, rate] of options.lr.entries()) {
     const grad = tensors[`grad${i + 1}`];
-    sgd.lr = rate;
+    optimiser.lr = rate;
     await engine.scope(() => {
-      sgd.zeroGrad();
+      optimiser.zeroGrad();
       sum(mul(param, engine.tensor(grad.data, grad.shape))).backward();
-      sgd.step();
+      optimiser.step();
     });
     results[`param${i + 1}`] = await param.values();
-    // Without momentum neither PyTorch nor this library keeps a velocity.
-    if (momentum > 0) results[`velocity${i + 1}`] = await sgd.velocityOf(param).values();
+    for (const [name, state] of optimiser.stateDict()) {
+      results[`${name.replace("param.", "")}${i + 1}`] = await state.values();
+    }
   }
+  return results;
+}
+
+/** A layer with the state of the case. */
+async function batchNormLayer(engine: Engine, { options, tensors }: OpFixture): Promise<BatchNorm1d | BatchNorm2d> {
+  const { momentum, eps } = options;
+  const { weight, bias, mean0, var0 } = tensors;
+  const Layer = (tensors.x ?? tensors.x1).shape.length === 2 ? BatchNorm1d : BatchNorm2d;
+  const layer = new Layer(engine, { numFeatures: weight.shape[0], momentum, eps });
+  await layer.weight.write(weight.data);
+  await layer.bias.write(bias.data);
+  if (mean0) await layer.runningMean.write(mean0.data);
+  if (var0) await layer.runningVar.write(var0.data);
+  return layer;
+}
+
+/** One pass forward and backward. */
+async function computeBatchNorm(engine: Engine, fixture: OpFixture): Promise<Results> {
+  const { x, dy } = fixture.tensors;
+  const layer = (await batchNormLayer(engine, fixture)).train(fixture.options.training);
+  const run = await runOp(engine, { inputs: { x }, forward: (t) => layer.forward(t.x), dy });
+  const { weight, bias, runningMean, runningVar } = layer;
+  if (!weight.grad || !bias.grad) throw new Error("weight and bias got no gradient");
+  return {
+    y: run.y,
+    dx: run.gradients.x,
+    dWeight: await weight.grad.values(),
+    dBias: await bias.grad.values(),
+    mean1: await runningMean.values(),
+    var1: await runningVar.values(),
+  };
+}
+
+/** Three passes in training mode, then one in evaluation. */
+async function computeBatchNormSteps(engine: Engine, fixture: OpFixture): Promise<Results> {
+  const layer = await batchNormLayer(engine, fixture);
+  const forward = ({ data, shape }: TensorData) => layer.forward(engine.tensor(data, shape)).values();
+  const results: Results = {};
+  for (const step of [1, 2, 3]) {
+    results[`y${step}`] = await forward(fixture.tensors[`x${step}`]);
+    results[`mean${step}`] = await layer.runningMean.values();
+    results[`var${step}`] = await layer.runningVar.values();
+  }
+  layer.eval();
+  results.yEval = await forward(fixture.tensors.xEval);
   return results;
 }
 
 /** What a case must compute: everything in the fixture that is neither an input nor an upstream gradient. */
 function expectedNames({ op, options, tensors }: OpFixture): string[] {
-  const given = (name: string): boolean =>
-    op === "sgd"
-      ? name === "param0" || name.startsWith("grad") || (options.momentum === 0 && name.startsWith("velocity"))
-      : name === "dy" || INPUTS.includes(name);
+  const given = (name: string): boolean => {
+    // Without momentum neither PyTorch nor this library keeps a velocity.
+    if (op in OPTIMISERS) return /^(param0|grad\d)$/.test(name) || (options.momentum === 0 && /^velocity/.test(name));
+    if (op.startsWith("batchNorm") && /^(mean0|var0|x\d|xEval)$/.test(name)) return true;
+    return name === "dy" || INPUTS.includes(name);
+  };
   return Object.keys(tensors).filter((name) => !given(name));
 }
 
