@@ -1,7 +1,9 @@
 /** Convolution: output, input gradient, weight gradient, one kernel call a program. */
 import type { Conv2dShape } from "#src/backend/backend.js";
+import { type ConvAlgorithm, conv2dAlgorithm } from "#src/backend/wasm/conv-plan.js";
 import type { Engine, Tensor } from "#src/index.js";
 import {
+  type AlgorithmOption,
   type BenchCase,
   type BenchSettings,
   checkValue,
@@ -16,7 +18,7 @@ import {
 } from "./harness.js";
 
 /** A square convolution of stride 1 in bench/shapes. */
-interface Conv2dRow {
+export interface Conv2dRow {
   readonly layers: string;
   readonly batch: number;
   readonly inC: number;
@@ -133,7 +135,14 @@ const DIRECTIONS = {
   conv2dBackwardWeight: prepareBackwardWeight,
 };
 
-function conv2dCases(row: Conv2dRow): BenchCase[] {
+/** What an engine with this option takes for one direction; null where it would not do as it is told. */
+function algorithmOf(bench: string, s: Conv2dShape, option: AlgorithmOption): ConvAlgorithm | null {
+  const algorithm = bench === "conv2dBackwardWeight" ? "im2col" : conv2dAlgorithm(s, option);
+  return option === "auto" || option === algorithm ? algorithm : null;
+}
+
+/** The three directions of one convolution. */
+export function conv2dCases(row: Conv2dRow): BenchCase[] {
   const s = conv2dShape(row);
   const weights = s.outC * s.inC * s.kH * s.kW;
   const [inputs, outputs] = [s.batch * s.inC * s.inH * s.inW, s.batch * s.outC * s.outH * s.outW];
@@ -143,6 +152,7 @@ function conv2dCases(row: Conv2dRow): BenchCase[] {
     layers: row.layers,
     flops: 2 * weights * s.batch * s.outH * s.outW,
     bytes: 4 * (weights + inputs + outputs),
+    algorithm: (option) => algorithmOf(bench, s, option),
     prepare: (engine) => prepare(engine, s),
   }));
 }

@@ -13,6 +13,7 @@ export function forwardCase(config: VggConfigName, batch: number): BenchCase {
     layers: `all of ${config}`,
     flops: 2 * batch * vggTotals(vggLayers(config)).macs,
     bytes: 0,
+    algorithm: (option) => option,
     async prepare(engine) {
       const model = vgg(config, { inputSize: SIZE }, engine).eval();
       const x = await uniform(engine, shape, "picture");

@@ -2,20 +2,27 @@
  * What all benches share: options, timing with tinybench, rows. A bench file lists cases; a case prepares its inputs on an
  * engine and says what one timed run is. README.md says how to run and how to read the numbers.
  */
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { Bench } from "tinybench";
-import { createEngine, type Engine, Random, type Tensor } from "#src/index.js";
+import { createEngine, type Engine, type EngineOptions, Random, type Tensor } from "#src/index.js";
+
+/** `auto` chooses by shape, as users get it. */
+export type AlgorithmOption = NonNullable<EngineOptions["convAlgorithm"]>;
 
 export interface BenchSettings {
   /** Numbers of threads, each measured on an engine of its own. */
   readonly threads: readonly number[];
+  /** How engines convolve; cases that hold no convolution are measured once. */
+  readonly algorithms: readonly AlgorithmOption[];
   /** Few runs, and no case over QUICK_FLOPS: to see that a bench works. */
   readonly quick: boolean;
   /** One JSON object per line instead of a table. */
   readonly json: boolean;
+  /** A file that gets one JSON object per line, whatever is printed; empty: none. */
+  readonly out: string;
   /** Only cases whose name, shape or layers contain this; empty: all. */
   readonly filter: string;
 }
@@ -39,6 +46,8 @@ export interface BenchCase {
   readonly flops: number;
   /** Least traffic with memory: every input read once, every output written once; 0 where that says nothing. */
   readonly bytes: number;
+  /** The algorithm that an engine with this option takes, as rows name it; null where it cannot be forced. Absent: no convolution. */
+  algorithm?(option: AlgorithmOption): string | null;
   prepare(engine: Engine): Promise<Prepared>;
 }
 
@@ -47,6 +56,8 @@ export interface BenchRow {
   readonly bench: string;
   readonly shape: string;
   readonly layers: string;
+  /** `im2col` or `winograd`; whole nets: the engine's option; null without convolution. */
+  readonly algorithm: string | null;
   readonly threads: number;
   readonly runs: number;
   readonly minMs: number;
@@ -70,7 +81,9 @@ export function parseSettings(args = process.argv.slice(2)): BenchSettings {
     options: {
       filter: { type: "string", default: "" },
       threads: { type: "string", default: availableParallelism() > 1 ? "1,2" : "1" },
+      algorithm: { type: "string", default: "auto" },
       json: { type: "boolean", default: false },
+      out: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
     },
   });
@@ -78,7 +91,15 @@ export function parseSettings(args = process.argv.slice(2)): BenchSettings {
   if (threads.some((count) => !Number.isInteger(count) || count < 1)) {
     throw new Error(`bench: threads must be whole numbers (--threads ${values.threads}). Use --threads 1,2.`);
   }
-  return { ...values, threads };
+  const { algorithm, ...rest } = values;
+  const algorithms = algorithm.split(",").map(algorithmOption);
+  if (rest.out !== "") writeFileSync(rest.out, "");
+  return { ...rest, threads, algorithms };
+}
+
+function algorithmOption(name: string): AlgorithmOption {
+  if (name === "auto" || name === "im2col" || name === "winograd") return name;
+  throw new Error(`bench: there is no such algorithm (--algorithm ${name}). Use some of auto,im2col,winograd.`);
 }
 
 /** The machine, as each row carries it. */
@@ -87,9 +108,9 @@ export function machine(): Readonly<Record<string, string | number>> {
   return { version, cpu: cpus()[0].model, cores: availableParallelism(), node: process.version };
 }
 
-/** The sizes of a kernel's cases, from bench/shapes. */
-export function readShapes<Row>(kernel: string): Row[] {
-  return JSON.parse(readFileSync(new URL("./shapes/vgg.json", import.meta.url), "utf8"))[kernel];
+/** The sizes of a kernel's cases, from a file of bench/shapes. */
+export function readShapes<Row>(kernel: string, file = "vgg.json"): Row[] {
+  return JSON.parse(readFileSync(new URL(`./shapes/${file}`, import.meta.url), "utf8"))[kernel];
 }
 
 /** Runs a bench file that was started by itself; does nothing where run.ts imports it. */
@@ -98,6 +119,13 @@ export async function runAlone(moduleUrl: string, bench: (settings: BenchSetting
   const settings = parseSettings();
   printHeader(settings);
   await bench(settings);
+}
+
+/** Prints a row, as JSON or as the text given, and adds it to the file that was asked for. */
+export function emitRow(row: object, text: string, { json, out }: BenchSettings): void {
+  const line = JSON.stringify({ ...row, ...machine() });
+  console.log(json ? line : text);
+  if (out !== "") appendFileSync(out, `${line}\n`);
 }
 
 export function printHeader({ json }: BenchSettings): void {
@@ -111,23 +139,44 @@ export function isWanted(names: readonly string[], { filter }: BenchSettings): b
   return names.join(" ").toLowerCase().includes(filter.toLowerCase());
 }
 
-/** Measures all cases that were asked for, each on fresh engines; prints a row for each case and number of threads. */
+/** Measures all cases that were asked for, each on fresh engines; a row for each case, algorithm and number of threads. */
 export async function runCases(cases: readonly BenchCase[], settings: BenchSettings): Promise<void> {
   const asked = cases.filter(({ bench, shape, layers }) => isWanted([bench, shape, layers], settings));
   const wanted = asked.filter(({ flops }) => !settings.quick || flops <= QUICK_FLOPS);
   if (asked.length > 0 && !settings.json) console.log(`\n${ROW_HEAD}`);
   if (wanted.length < asked.length) console.error(`--quick leaves ${asked.length - wanted.length} large cases out`);
   for (const benchCase of wanted) {
-    for (const threads of settings.threads) {
-      const engine = await createEngine({ threads });
-      const row = await measure(benchCase, engine, settings);
-      await engine.close();
-      console.log(settings.json ? JSON.stringify({ ...row, ...machine() }) : formatRow(row));
+    for (const { option, algorithm } of variants(benchCase, settings)) {
+      for (const threads of settings.threads) {
+        const engine = await createEngine({ threads, convAlgorithm: option });
+        const row = await measure(benchCase, algorithm, engine, settings);
+        await engine.close();
+        emitRow(row, formatRow(row), settings);
+      }
     }
   }
 }
 
-async function measure(benchCase: BenchCase, engine: Engine, { quick }: BenchSettings): Promise<BenchRow> {
+/** The engines' options to measure a case with: each algorithm once, where it can be had. */
+function variants(
+  benchCase: BenchCase,
+  { algorithms }: BenchSettings,
+): { option: AlgorithmOption; algorithm: string | null }[] {
+  if (!benchCase.algorithm) return [{ option: "auto", algorithm: null }];
+  const byName = new Map<string, AlgorithmOption>();
+  for (const option of algorithms) {
+    const algorithm = benchCase.algorithm(option);
+    if (algorithm !== null && !byName.has(algorithm)) byName.set(algorithm, option);
+  }
+  return [...byName].map(([algorithm, option]) => ({ option, algorithm }));
+}
+
+async function measure(
+  benchCase: BenchCase,
+  algorithm: string | null,
+  engine: Engine,
+  { quick }: BenchSettings,
+): Promise<BenchRow> {
   const { bench, shape, layers, flops, bytes } = benchCase;
   const { run, check } = await benchCase.prepare(engine);
   await check();
@@ -140,6 +189,7 @@ async function measure(benchCase: BenchCase, engine: Engine, { quick }: BenchSet
     bench,
     shape,
     layers,
+    algorithm,
     threads: engine.threads,
     runs: samplesCount,
     minMs: min,
@@ -153,6 +203,7 @@ async function measure(benchCase: BenchCase, engine: Engine, { quick }: BenchSet
 const COLUMNS = [
   ["bench", -20],
   ["shape", -44],
+  ["algorithm", -9],
   ["threads", 7],
   ["runs", 6],
   ["min ms", 10],
@@ -171,10 +222,20 @@ function tableLine(cells: readonly string[]): string {
 const ROW_HEAD = tableLine(COLUMNS.map(([name]) => name));
 
 function formatRow(row: BenchRow): string {
-  const { bench, shape, threads, runs, minMs, medianMs, spread, gflops, gbps } = row;
+  const { bench, shape, algorithm, threads, runs, minMs, medianMs, spread, gflops, gbps } = row;
   const percent = `${(100 * spread).toFixed(1)} %`;
   const rates = [gflops, gbps].map((rate) => rate?.toFixed(1) ?? "-");
-  return tableLine([bench, shape, `${threads}`, `${runs}`, minMs.toFixed(3), medianMs.toFixed(3), percent, ...rates]);
+  return tableLine([
+    bench,
+    shape,
+    algorithm ?? "-",
+    `${threads}`,
+    `${runs}`,
+    minMs.toFixed(3),
+    medianMs.toFixed(3),
+    percent,
+    ...rates,
+  ]);
 }
 
 // ---- what cases are made of ------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-/** All benches: `npm run bench -- [--filter TEXT] [--threads 1,2] [--json] [--quick]`. README.md says how to read the rows. */
+/** All benches: `npm run bench -- [--filter TEXT] [--threads 1,2] [--algorithm im2col,winograd] [--json] [--out FILE] [--quick]`. README.md says how to read the rows. */
 import { type BenchSettings, parseSettings, printHeader } from "./harness.js";
 
 /** In the order of running; a filter that is one of these names runs the whole file. */
-const FILES = ["conv2d", "linear", "pool2d", "lrn", "forward", "training-step", "threads"];
+const FILES = ["gemm", "conv2d", "conv-plan", "linear", "pool2d", "lrn", "forward", "training-step", "threads"];
 
 const settings = settingsOrExit();
 printHeader(settings);

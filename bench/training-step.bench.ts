@@ -21,6 +21,7 @@ export function trainingStepCase(inputSize: 32 | 224, batch: number): BenchCase 
     layers: "all of A",
     flops: stepFlops(options, batch),
     bytes: 0,
+    algorithm: (option) => option,
     async prepare(engine) {
       const model = vgg("A", options, engine);
       const optimiser = new SGD(model.parameters(), { lr: LR, momentum: 0.9, weightDecay: 5e-4 });

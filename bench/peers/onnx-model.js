@@ -1,8 +1,8 @@
-// Writes VGG-16 as an ONNX file. ONNX is a protobuf message; the few fields needed are written by hand, numbered as in
-// onnx.proto. The 553 MB of weights go to disk layer by layer and are never all in memory.
+// Writes a job's net as an ONNX file. ONNX is a protobuf message; the few fields needed are written by hand, numbered as in
+// onnx.proto. The weights (553 MB for VGG-16) go to disk layer by layer and are never all in memory.
 
-import { closeSync, openSync, renameSync, statSync, writeSync } from "node:fs";
-import { biasOf, INPUT_SHAPE, vgg16Layers, weightOf } from "./net.js";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { biasOf, weightOf } from "./net.js";
 
 const FLOAT = 1; // TensorProto.DataType
 const ATTRIBUTE_INT = 2; // AttributeProto.AttributeType
@@ -58,40 +58,43 @@ function valueInfo(field, name, dims) {
   return message(field, string(1, name), message(2, message(1, int(1, FLOAT), shape)));
 }
 
-/** The graph's nodes and its initializers. */
-function graphParts() {
+/** The graph's nodes, its initializers, and the name of the last node's output. */
+function graphParts(layers) {
   const nodes = [];
   const initializers = [];
   let h = "x";
-  for (const [index, layer] of vgg16Layers().entries()) {
-    const { kind, name, inputs, outputs } = layer;
-    if (kind === "pool") {
-      nodes.push(node("MaxPool", [h], `pool${index}`, { kernel_shape: [2, 2], strides: [2, 2] }));
-      h = `pool${index}`;
-      continue;
+  const add = (type, inputs, output, attributes) => {
+    nodes.push(node(type, inputs, output, attributes));
+    h = output;
+  };
+  for (const [index, layer] of layers.entries()) {
+    const { kind, name, inputs, outputs, relu } = layer;
+    if (kind === "pool") add("MaxPool", [h], `pool${index}`, { kernel_shape: [2, 2], strides: [2, 2] });
+    else if (kind === "flatten") add("Flatten", [h], "flat", { axis: 1 });
+    else {
+      const dims = kind === "conv" ? [outputs, inputs, 3, 3] : [outputs, inputs];
+      initializers.push(initializer(`${name}.weight`, dims, () => weightOf(layer)));
+      initializers.push(initializer(`${name}.bias`, [outputs], () => biasOf(layer)));
+      const inputNames = [h, `${name}.weight`, `${name}.bias`];
+      if (kind === "conv") add("Conv", inputNames, name, { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
+      else add("Gemm", inputNames, name, { transB: 1 });
+      if (relu) add("Relu", [name], `${name}.relu`);
     }
-    const dims = kind === "conv" ? [outputs, inputs, 3, 3] : [outputs, inputs];
-    initializers.push(initializer(`${name}.weight`, dims, () => weightOf(layer)));
-    initializers.push(initializer(`${name}.bias`, [outputs], () => biasOf(layer)));
-    if (name === "classifier.0") {
-      nodes.push(node("Flatten", [h], "flat", { axis: 1 }));
-      h = "flat";
-    }
-    const inputNames = [h, `${name}.weight`, `${name}.bias`];
-    const out = layer.relu ? name : "logits";
-    if (kind === "conv") nodes.push(node("Conv", inputNames, out, { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }));
-    else nodes.push(node("Gemm", inputNames, out, { transB: 1 }));
-    if (layer.relu) nodes.push(node("Relu", [name], `${name}.relu`));
-    h = layer.relu ? `${name}.relu` : out;
   }
-  return { nodes, initializers };
+  return { nodes, initializers, last: h };
 }
 
-/** Writes the model to `path` unless a file of the right size is there; returns its size in bytes. */
-export function writeVgg16Onnx(path) {
-  const { nodes, initializers } = graphParts();
-  const tail = [valueInfo(11, "x", INPUT_SHAPE), valueInfo(12, "logits", [1, 1000])];
-  const start = Buffer.concat([...nodes, string(2, "vgg16")]);
+/** The output's shape: [batch, classes], or a convolution's [batch, channels, height, width]. */
+function outputShape({ batch, classes, inputShape, layers }) {
+  return classes === null ? [batch, layers[layers.length - 1].outputs, ...inputShape.slice(2)] : [batch, classes];
+}
+
+/** Writes the job's net to `path`: input `x`, output `y`. */
+export function writeOnnx(path, job) {
+  const { nodes, initializers, last } = graphParts(job.layers);
+  nodes.push(node("Identity", [last], "y"));
+  const tail = [valueInfo(11, "x", job.inputShape), valueInfo(12, "y", outputShape(job))];
+  const start = Buffer.concat([...nodes, string(2, job.name)]);
   const graphBytes =
     start.length +
     initializers.reduce((sum, part) => sum + part.head.length + part.sizeBytes, 0) +
@@ -103,11 +106,8 @@ export function writeVgg16Onnx(path) {
     message(8, string(1, ""), int(2, OPSET)),
     head(7, graphBytes),
   ]);
-  const sizeBytes = model.length + graphBytes;
-  if (statSync(path, { throwIfNoEntry: false })?.size === sizeBytes) return sizeBytes;
 
-  const partial = `${path}.partial`;
-  const file = openSync(partial, "w");
+  const file = openSync(path, "w");
   const write = (view) => {
     let done = 0;
     while (done < view.length) done += writeSync(file, view, done); // one call may write less than it was given
@@ -121,6 +121,4 @@ export function writeVgg16Onnx(path) {
   }
   for (const part of tail) write(part);
   closeSync(file);
-  renameSync(partial, path);
-  return sizeBytes;
 }

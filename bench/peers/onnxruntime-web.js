@@ -1,31 +1,14 @@
-// ONNX Runtime Web, CPU execution provider compiled to WebAssembly SIMD. The model is written once to the OS temp folder.
+// ONNX Runtime Web: the CPU execution provider compiled to WebAssembly SIMD, with all graph optimisations.
 
-import { mkdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-web";
-import { INPUT_SHAPE, picture } from "./net.js";
-import { writeVgg16Onnx } from "./onnx-model.js";
+import { prepareOnnx } from "./onnx.js";
 import { serve } from "./serve.js";
 
-serve(async ({ threads }) => {
-  const folder = join(tmpdir(), "verydeep-peers");
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, "vgg16.onnx");
-  writeVgg16Onnx(path);
+serve(async ({ job, threads }) => {
   ort.env.wasm.numThreads = threads;
-  const session = await ort.InferenceSession.create(readFileSync(path), {
-    executionProviders: ["wasm"],
-    graphOptimizationLevel: "all",
-  });
-  const x = new ort.Tensor("float32", picture(), INPUT_SHAPE);
-  return {
-    version: ort.env.versions.web,
-    threads,
-    detail: "wasm execution provider",
-    run: async () => {
-      const { logits } = await session.run({ x });
-      return logits.getData();
-    },
-  };
+  const prepared = await prepareOnnx(ort, job, (path) =>
+    ort.InferenceSession.create(readFileSync(path), { executionProviders: ["wasm"], graphOptimizationLevel: "all" }),
+  );
+  return { ...prepared, version: ort.env.versions.web, threads, detail: "wasm SIMD execution provider" };
 });
