@@ -6,12 +6,26 @@ import { formulaFill, heScale } from "../../test/fixtures/formula.ts";
 const BIAS_SCALE = 0.1;
 const INPUT_SCALE = 4;
 
+/** Numbers in a piece: 4 MB. */
+const PIECE = 1 << 20;
+
+const fanIn = ({ kind, inputs }) => (kind === "conv" ? inputs * 9 : inputs);
+
 /** A layer's weight, OIHW for a convolution and [outputs, inputs] for a linear layer. */
 export function weightOf(layer) {
-  const fanIn = layer.kind === "conv" ? layer.inputs * 9 : layer.inputs;
-  const weight = new Float32Array(layer.outputs * fanIn);
-  formulaFill(weight, layer.t, heScale(fanIn));
+  const weight = new Float32Array(layer.outputs * fanIn(layer));
+  formulaFill(weight, layer.t, heScale(fanIn(layer)));
   return weight;
+}
+
+/** The same in pieces, {begin, values}, for engines that need not have it whole. */
+export function* weightPieces(layer) {
+  const size = layer.outputs * fanIn(layer);
+  for (let begin = 0; begin < size; begin += PIECE) {
+    const values = new Float32Array(Math.min(PIECE, size - begin));
+    formulaFill(values, layer.t, heScale(fanIn(layer)), begin);
+    yield { begin, values };
+  }
 }
 
 export function biasOf(layer) {

@@ -3,10 +3,10 @@
 
 import { readFileSync } from "node:fs";
 import { Conv2d, createEngine, crossEntropy, labelsTensor, SGD, vgg } from "../../dist/index.js";
-import { biasOf, inputOf, labelsOf, weightOf } from "./net.js";
+import { biasOf, inputOf, labelsOf, weightPieces } from "./net.js";
 import { serve } from "./serve.js";
 
-/** The job's net with the formula's weights, written one by one so that they are never all in JavaScript's memory. */
+/** The job's net with the formula's weights, written in pieces so that JavaScript holds no second copy. */
 async function buildModel({ vgg: net, layers }, engine) {
   const weighted = layers.filter(({ t }) => t !== undefined);
   const [{ inputs, outputs }] = weighted;
@@ -15,7 +15,7 @@ async function buildModel({ vgg: net, layers }, engine) {
     : new Conv2d(engine, { inChannels: inputs, outChannels: outputs, kernelSize: 3, padding: 1 });
   const parameters = model.parameters();
   for (const [i, layer] of weighted.entries()) {
-    await parameters[2 * i].write(weightOf(layer));
+    for (const { begin, values } of weightPieces(layer)) await parameters[2 * i].write(values, begin);
     await parameters[2 * i + 1].write(biasOf(layer));
   }
   return model;
