@@ -1,10 +1,11 @@
-/** Max-pooling 2x2: output (with the winners, as in training) and input gradient, one kernel call a program. */
+/** Max-pooling (with the winners, as in training) and average pooling: output and input gradient, one kernel call a program. */
 import type { Pool2dShape } from "#src/backend/backend.js";
 import type { Engine, Tensor } from "#src/index.js";
 import {
   type BenchCase,
   type BenchSettings,
   checkValue,
+  ExactSum,
   kernelRun,
   type Prepared,
   readShapes,
@@ -49,18 +50,18 @@ function windowPlaces(s: Pool2dShape, place: number): number[] {
 }
 
 /** Records the forward pass; keeps nothing. */
-function recordForward(engine: Engine, s: Pool2dShape, x: Tensor): { y: Tensor; winners: Tensor } {
+function recordMaxForward(engine: Engine, s: Pool2dShape, x: Tensor): { y: Tensor; winners: Tensor } {
   const y = engine.emptyTensor([s.batch, s.channels, s.outH, s.outW]);
   const winners = engine.emptyTensor(y.shape, "uint8");
   engine.record("maxPool2dForward", s, { x, y, winners });
   return { y, winners };
 }
 
-async function prepareForward(engine: Engine, s: Pool2dShape): Promise<Prepared> {
+async function prepareMaxForward(engine: Engine, s: Pool2dShape): Promise<Prepared> {
   const x = await uniform(engine, [s.batch, s.channels, s.inH, s.inW], "x");
   return kernelRun(
     engine,
-    () => recordForward(engine, s, x).y,
+    () => recordMaxForward(engine, s, x).y,
     async (result) => {
       const [y, xs] = [await result.data(), await x.data()];
       for (const place of samplePlaces(y.length)) {
@@ -70,10 +71,10 @@ async function prepareForward(engine: Engine, s: Pool2dShape): Promise<Prepared>
   );
 }
 
-async function prepareBackward(engine: Engine, s: Pool2dShape): Promise<Prepared> {
+async function prepareMaxBackward(engine: Engine, s: Pool2dShape): Promise<Prepared> {
   const x = await uniform(engine, [s.batch, s.channels, s.inH, s.inW], "x");
   const dy = await uniform(engine, [s.batch, s.channels, s.outH, s.outW], "dy");
-  const { winners } = await engine.scope(() => recordForward(engine, s, x));
+  const { winners } = await engine.scope(() => recordMaxForward(engine, s, x));
   const record = (): Tensor => {
     const dx = engine.emptyTensor(x.shape);
     engine.record("maxPool2dBackward", s, { dy, winners, dx });
@@ -90,20 +91,70 @@ async function prepareBackward(engine: Engine, s: Pool2dShape): Promise<Prepared
   });
 }
 
-function pool2dCases(row: Pool2dRow): BenchCase[] {
+async function prepareAvgForward(engine: Engine, s: Pool2dShape): Promise<Prepared> {
+  const x = await uniform(engine, [s.batch, s.channels, s.inH, s.inW], "x");
+  const record = (): Tensor => {
+    const y = engine.emptyTensor([s.batch, s.channels, s.outH, s.outW]);
+    engine.record("avgPool2dForward", { ...s, countIncludePad: true }, { x, y });
+    return y;
+  };
+  return kernelRun(engine, record, async (result) => {
+    const [y, xs] = [await result.data(), await x.data()];
+    for (const place of samplePlaces(y.length)) {
+      const sum = new ExactSum();
+      for (const i of windowPlaces(s, place)) sum.add(xs[i], 1 / (s.kH * s.kW));
+      checkValue(`y[${place}]`, y[place], sum.value, sum.scale);
+    }
+  });
+}
+
+async function prepareAvgBackward(engine: Engine, s: Pool2dShape): Promise<Prepared> {
+  const dy = await uniform(engine, [s.batch, s.channels, s.outH, s.outW], "dy");
+  const record = (): Tensor => {
+    const dx = engine.emptyTensor([s.batch, s.channels, s.inH, s.inW]);
+    engine.record("avgPool2dBackward", { ...s, countIncludePad: true }, { dy, dx });
+    return dx;
+  };
+  return kernelRun(engine, record, async (result) => {
+    const [dx, dys] = [await result.data(), await dy.data()];
+    for (const place of samplePlaces(dys.length)) {
+      for (const i of windowPlaces(s, place)) checkValue(`dx[${i}]`, dx[i], dys[place] / (s.kH * s.kW));
+    }
+  });
+}
+
+interface Direction {
+  prepare(engine: Engine, s: Pool2dShape): Promise<Prepared>;
+  /** Bytes of each output place: max-pooling keeps its winner, one byte. */
+  readonly outputBytes: number;
+}
+
+const MAX_DIRECTIONS: Readonly<Record<string, Direction>> = {
+  maxPool2dForward: { prepare: prepareMaxForward, outputBytes: 5 },
+  maxPool2dBackward: { prepare: prepareMaxBackward, outputBytes: 5 },
+};
+const AVG_DIRECTIONS: Readonly<Record<string, Direction>> = {
+  avgPool2dForward: { prepare: prepareAvgForward, outputBytes: 4 },
+  avgPool2dBackward: { prepare: prepareAvgBackward, outputBytes: 4 },
+};
+
+function pool2dCases(row: Pool2dRow, directions: Readonly<Record<string, Direction>>): BenchCase[] {
   const s = pool2dShape(row);
-  const shape = `x=[${s.batch},${s.channels},${s.inH},${s.inW}] window=${s.kH} stride=${s.strideH}`;
   const [inputs, outputs] = [s.inH * s.inW, s.outH * s.outW].map((plane) => s.batch * s.channels * plane);
-  // x and y in float32, winners in bytes; the gradient moves as much the other way.
-  const common = { shape, layers: row.layers, flops: 0, bytes: 4 * inputs + 5 * outputs };
-  return [
-    { bench: "maxPool2dForward", ...common, prepare: (engine) => prepareForward(engine, s) },
-    { bench: "maxPool2dBackward", ...common, prepare: (engine) => prepareBackward(engine, s) },
-  ];
+  return Object.entries(directions).map(([bench, { prepare, outputBytes }]) => ({
+    bench,
+    shape: `x=[${s.batch},${s.channels},${s.inH},${s.inW}] window=${s.kH} stride=${s.strideH}`,
+    layers: row.layers,
+    flops: 0,
+    bytes: 4 * inputs + outputBytes * outputs,
+    prepare: (engine) => prepare(engine, s),
+  }));
 }
 
 export async function bench(settings: BenchSettings): Promise<void> {
-  await runCases(readShapes<Pool2dRow>("pool2d").flatMap(pool2dCases), settings);
+  const max = readShapes<Pool2dRow>("pool2d").flatMap((row) => pool2dCases(row, MAX_DIRECTIONS));
+  const avg = readShapes<Pool2dRow>("avgPool2d").flatMap((row) => pool2dCases(row, AVG_DIRECTIONS));
+  await runCases([...max, ...avg], settings);
 }
 
 await runAlone(import.meta.url, bench);

@@ -2,7 +2,18 @@
 import { type BenchSettings, parseSettings, printHeader } from "./harness.js";
 
 /** In the order of running; a filter that is one of these names runs the whole file. */
-const FILES = ["gemm", "conv2d", "conv-plan", "linear", "pool2d", "lrn", "forward", "training-step", "threads"];
+const FILES = [
+  "gemm",
+  "conv2d",
+  "conv-plan",
+  "linear",
+  "pool2d",
+  "lrn",
+  "batch-norm",
+  "forward",
+  "training-step",
+  "threads",
+];
 
 const settings = settingsOrExit();
 printHeader(settings);
