@@ -5,9 +5,9 @@
 export class Conv2dArgs {
   /** Input, [batch, inC, inH, inW]. */
   x: usize;
-  /** Filters, [outC, inC, kH, kW]; a row per output channel. */
+  /** Filters, [outC, inC / groups, kH, kW]; a row per output channel. */
   weight: usize;
-  /** [outC], or 0. */
+  /** [outC], or 0; backwardInput: [inC], or 0. */
   bias: usize;
   /** Output, [batch, outC, outH, outW]. */
   y: usize;
@@ -30,12 +30,18 @@ export class Conv2dArgs {
   strideW: i32;
   padH: i32;
   padW: i32;
+  dilationH: i32;
+  dilationW: i32;
+  groups: i32;
   /** 1: gradients are added to what dWeight / dBias hold; 0: they overwrite it. */
   accumulate: i32;
-  /** Rows of the product that one grain computes, and the number of such blocks. */
+  /** Groups that one grain computes one after the other with the same offset table, and the number of such blocks. */
+  groupBlock: i32;
+  groupBlocks: i32;
+  /** Rows of a group's product that one grain computes, and the number of such blocks. */
   mBlock: i32;
   mBlocks: i32;
-  /** Columns of the product that one grain computes at a time, and the number of such blocks. */
+  /** Columns of a group's product that one grain computes at a time, and the number of such blocks. */
   nBlock: i32;
   nBlocks: i32;
   /** Images (input gradient) or columns of the sum (weight gradient) that one grain walks over, and their number. */

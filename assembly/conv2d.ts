@@ -1,11 +1,13 @@
-// 2-D convolution by im2col in blocks and matrix products, any kernel, stride and padding, all three directions.
-// With R = inC·kH·kW and P = batch·outH·outW:
+// 2-D convolution by im2col in blocks and matrix products, any kernel, stride, padding and dilation, all three directions.
+// A group is a convolution of its own; below inC and outC mean one group's. With R = inC·kH·kW and P = batch·outH·outW:
 //
 //   forward          y[outC × P]       = weight[outC × R] · im2col[R × P]             grain: rows × columns of y
 //   backwardInput    dcol[R × P]       = weightᵀ[R × outC] · dy[outC × P], col2im     grain: channels × images of dx
 //   backwardWeight   dWeight[outC × R] = dy[outC × P] · im2colᵀ[P × R]                grain: tile of dWeight × chunk of P
 //   backwardBias     dBias[outC]       = sum of dy over P                             grain: channels
 //
+// A grain does the same for groupBlock groups, one after the other: where columns read from is the same for all of them,
+// and depthwise convolutions have little else to do.
 // Every grain owns its part of the output, except in backwardWeight when the sum over P is cut into chunks (few outputs,
 // many pixels): then partial sums go to callScratch and reduceChunks adds them in order.
 // The cuts are made by src/backend/wasm/conv-plan.ts from the shape alone. Next layers down: im2col.ts, gemm.ts.
@@ -15,32 +17,42 @@ import { col2imAdd, im2colPackColumns, im2colPackRows, makeOffsetTable } from ".
 import { sumLanes } from "./simd";
 
 /**
- * y = conv2d(x, weight) + bias. Grain g computes rows block g % mBlocks of columns block g / mBlocks.
+ * y = conv2d(x, weight) + bias. Grain g computes rows block g % mBlocks of groups block (g / mBlocks) % groupBlocks of
+ * columns block g / (mBlocks · groupBlocks).
  * Worker scratch: packed panels (KC × nBlock floats), tile (mBlock × nBlock), offset table.
  */
 export function conv2dForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<Conv2dArgs>(args);
   const plane = s.outH * s.outW;
   const pixels = s.batch * plane;
-  const rows = s.inC * s.kH * s.kW;
+  const inC = s.inC / s.groups;
+  const outC = s.outC / s.groups;
+  const rows = inC * s.kH * s.kW;
+  const groupBytes = (<usize>inC * s.inH * s.inW) << 2;
   const rowBytes = (<usize>s.nBlock) << 2;
   const packed = scratch;
   const tile = packed + <usize>KC * rowBytes;
   const table = tile + <usize>s.mBlock * rowBytes;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const m0 = (grain % s.mBlocks) * s.mBlock;
-    const m = min(s.mBlock, s.outC - m0);
-    const p0 = (grain / s.mBlocks) * s.nBlock;
+    const m = min(s.mBlock, outC - m0);
+    const group0 = ((grain / s.mBlocks) % s.groupBlocks) * s.groupBlock;
+    const groupEnd = min(s.groups, group0 + s.groupBlock);
+    const p0 = (grain / (s.mBlocks * s.groupBlocks)) * s.nBlock;
     const n = min(s.nBlock, pixels - p0);
     const panels = (n + NR - 1) / NR;
     makeOffsetTable(table, s, p0, n);
-    for (let r0 = 0; r0 < rows; r0 += KC) {
-      const k = min(KC, rows - r0);
-      im2colPackColumns(packed, table, s, s.x, r0, k, n);
-      const a = s.weight + ((<usize>m0 * rows + r0) << 2);
-      gemmBlock(a, (<usize>rows) << 2, packed, tile, rowBytes, m, panels, k, r0 > 0);
+    for (let group = group0; group < groupEnd; group++) {
+      const x = s.x + <usize>group * groupBytes;
+      const channel0 = group * outC + m0;
+      for (let r0 = 0; r0 < rows; r0 += KC) {
+        const k = min(KC, rows - r0);
+        im2colPackColumns(packed, table, s, x, r0, k, n);
+        const a = s.weight + ((<usize>channel0 * rows + r0) << 2);
+        gemmBlock(a, (<usize>rows) << 2, packed, tile, rowBytes, m, panels, k, r0 > 0);
+      }
+      storeOutput(s, tile, rowBytes, channel0, m, p0, n);
     }
-    storeOutput(s, tile, rowBytes, m0, m, p0, n);
   }
 }
 
@@ -82,17 +94,19 @@ function addBias(to: usize, from: usize, bias: f32, count: i32): void {
 }
 
 /**
- * callScratch[R × outC] = weightᵀ: the left side of backwardInput, with the sum over outC contiguous.
- * Grain g: rows [g · 64, …) of the transpose.
+ * callScratch[groups][R × outC] = weightᵀ of each group: the left side of backwardInput, with the sum over outC contiguous.
+ * Grain g: rows [g · 64, …) of all the transposes.
  */
 export function conv2dTransposeWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<Conv2dArgs>(args);
-  const rows = s.inC * s.kH * s.kW;
-  const rowEnd = min(rows, grainEnd * 64);
+  const outC = s.outC / s.groups;
+  const rows = (s.inC / s.groups) * s.kH * s.kW;
+  const rowEnd = min(s.groups * rows, grainEnd * 64);
   for (let r = grainBegin * 64; r < rowEnd; r++) {
-    let from = s.weight + ((<usize>r) << 2);
-    let to = s.callScratch + ((<usize>r * s.outC) << 2);
-    for (let o = 0; o < s.outC; o++) {
+    const group = r / rows;
+    let from = s.weight + ((<usize>group * outC * rows + (r % rows)) << 2);
+    let to = s.callScratch + ((<usize>r * outC) << 2);
+    for (let o = 0; o < outC; o++) {
       store<f32>(to, load<f32>(from));
       from += (<usize>rows) << 2;
       to += 4;
@@ -101,9 +115,10 @@ export function conv2dTransposeWeight(args: usize, scratch: usize, grainBegin: i
 }
 
 /**
- * dx = conv2d's gradient with respect to its input; overwrites. After conv2dTransposeWeight.
- * Grain g owns channels block g % mBlocks (mBlock channels) of images chunk g / mBlocks (chunk images), and walks over
- * their output pixels nBlock at a time: product into a tile, tile added into dx.
+ * dx = conv2d's gradient with respect to its input, plus the bias if there is one; overwrites. After conv2dTransposeWeight.
+ * Grain g owns channels block g % mBlocks (mBlock channels) of groups block (g / mBlocks) % groupBlocks of images chunk
+ * g / (mBlocks · groupBlocks) (chunk images), and walks over their output pixels nBlock at a time: product into a tile,
+ * tile added into dx.
  * Worker scratch: packed panels (KC × nBlock floats), tile (mBlock·kH·kW × nBlock), offset table.
  */
 export function conv2dBackwardInput(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
@@ -111,31 +126,54 @@ export function conv2dBackwardInput(args: usize, scratch: usize, grainBegin: i32
   const taps = s.kH * s.kW;
   const outPlane = s.outH * s.outW;
   const inPlane = s.inH * s.inW;
+  const inC = s.inC / s.groups;
+  const outC = s.outC / s.groups;
   const rowBytes = (<usize>s.nBlock) << 2;
   const packed = scratch;
   const tile = packed + <usize>KC * rowBytes;
   const table = tile + <usize>s.mBlock * taps * rowBytes;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const c0 = (grain % s.mBlocks) * s.mBlock;
-    const channels = min(s.mBlock, s.inC - c0);
-    const image0 = (grain / s.mBlocks) * s.chunk;
+    const channels = min(s.mBlock, inC - c0);
+    const group0 = ((grain / s.mBlocks) % s.groupBlocks) * s.groupBlock;
+    const groupEnd = min(s.groups, group0 + s.groupBlock);
+    const image0 = (grain / (s.mBlocks * s.groupBlocks)) * s.chunk;
     const images = min(s.chunk, s.batch - image0);
     for (let image = image0; image < image0 + images; image++) {
-      const planes = s.dx + (((<usize>image * s.inC + c0) * inPlane) << 2);
-      memory.fill(planes, 0, (<usize>channels * inPlane) << 2);
+      for (let group = group0; group < groupEnd; group++) startPlanes(s, image, group * inC + c0, channels);
     }
     const pixelEnd = (image0 + images) * outPlane;
     for (let p0 = image0 * outPlane; p0 < pixelEnd; p0 += s.nBlock) {
       const n = min(s.nBlock, pixelEnd - p0);
       const panels = (n + NR - 1) / NR;
       makeOffsetTable(table, s, p0, n);
-      for (let o0 = 0; o0 < s.outC; o0 += KC) {
-        const k = min(KC, s.outC - o0);
-        packChannels(packed, s, s.dy, o0, k, p0, n);
-        const a = s.callScratch + ((<usize>c0 * taps * s.outC + o0) << 2);
-        gemmBlock(a, (<usize>s.outC) << 2, packed, tile, rowBytes, channels * taps, panels, k, o0 > 0);
+      for (let group = group0; group < groupEnd; group++) {
+        const channel0 = group * inC + c0;
+        for (let o0 = 0; o0 < outC; o0 += KC) {
+          const k = min(KC, outC - o0);
+          packChannels(packed, s, s.dy, group * outC + o0, k, p0, n);
+          const a = s.callScratch + ((<usize>channel0 * taps * outC + o0) << 2);
+          gemmBlock(a, (<usize>outC) << 2, packed, tile, rowBytes, channels * taps, panels, k, o0 > 0);
+        }
+        col2imAdd(s.dx + ((<usize>channel0 * inPlane) << 2), table, s, tile, rowBytes, channels, n);
       }
-      col2imAdd(s.dx + ((<usize>c0 * inPlane) << 2), table, s, tile, rowBytes, channels, n);
+    }
+  }
+}
+
+/** What channels [c0, c0 + channels) of one image of dx hold before anything is added: their bias, or 0. */
+function startPlanes(s: Conv2dArgs, image: i32, c0: i32, channels: i32): void {
+  const plane = s.inH * s.inW;
+  let to = s.dx + (((<usize>image * s.inC + c0) * plane) << 2);
+  if (!s.bias) {
+    memory.fill(to, 0, (<usize>channels * plane) << 2);
+    return;
+  }
+  for (let channel = c0; channel < c0 + channels; channel++) {
+    const bias = load<f32>(s.bias + ((<usize>channel) << 2));
+    for (let i = 0; i < plane; i++) {
+      store<f32>(to, bias);
+      to += 4;
     }
   }
 }
@@ -172,40 +210,57 @@ function packChannels(packed: usize, s: Conv2dArgs, dy: usize, o0: i32, k: i32, 
 }
 
 /**
- * dWeight's tile rows block g % mBlocks (of outC), columns block (g / mBlocks) % nBlocks (of R), summed over chunk
- * g / (mBlocks · nBlocks) of the P pixels (chunk is a multiple of KC). With one chunk the tile goes to dWeight, else to
- * callScratch[chunk][outC × R] and conv2dReduceChunks follows.
- * Worker scratch: packed panels (KC × nBlock floats), tile (mBlock × nBlock), rows of dy (mBlock × KC), offset table.
+ * dWeight's tile rows block g % mBlocks (of outC), columns block (g / mBlocks) % nBlocks (of R) of groups block
+ * (g / (mBlocks · nBlocks)) % groupBlocks, summed over chunk g / (mBlocks · nBlocks · groupBlocks) of the P pixels (chunk is
+ * a multiple of KC). With one chunk the tiles go to dWeight, else to callScratch[chunk], which is like dWeight, and
+ * conv2dReduceChunks follows.
+ * Worker scratch: packed panels (KC × nBlock floats), a tile per group (groupBlock × mBlock × nBlock), rows of dy
+ * (mBlock × KC), offset table.
  */
 export function conv2dBackwardWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<Conv2dArgs>(args);
-  const rows = s.inC * s.kH * s.kW;
+  const inC = s.inC / s.groups;
+  const outC = s.outC / s.groups;
+  const rows = inC * s.kH * s.kW;
+  const groupBytes = (<usize>inC * s.inH * s.inW) << 2;
   const pixels = s.batch * s.outH * s.outW;
   const rowBytes = (<usize>s.nBlock) << 2;
+  const tileBytes = <usize>s.mBlock * rowBytes;
   const packed = scratch;
-  const tile = packed + <usize>KC * rowBytes;
-  const dyRows = tile + <usize>s.mBlock * rowBytes;
+  const tiles = packed + <usize>KC * rowBytes;
+  const dyRows = tiles + <usize>s.groupBlock * tileBytes;
   const table = dyRows + ((<usize>s.mBlock * KC) << 2);
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const m0 = (grain % s.mBlocks) * s.mBlock;
-    const m = min(s.mBlock, s.outC - m0);
+    const m = min(s.mBlock, outC - m0);
     const r0 = ((grain / s.mBlocks) % s.nBlocks) * s.nBlock;
     const n = min(s.nBlock, rows - r0);
-    const chunk = grain / (s.mBlocks * s.nBlocks);
+    const groupsGrain = grain / (s.mBlocks * s.nBlocks);
+    const group0 = (groupsGrain % s.groupBlocks) * s.groupBlock;
+    const groupEnd = min(s.groups, group0 + s.groupBlock);
+    const chunk = groupsGrain / s.groupBlocks;
     const pixelBegin = chunk * s.chunk;
     const pixelEnd = min(pixels, pixelBegin + s.chunk);
     for (let p0 = pixelBegin; p0 < pixelEnd; p0 += KC) {
       const k = min(KC, pixelEnd - p0);
       makeOffsetTable(table, s, p0, k);
-      im2colPackRows(packed, table, s, s.x, r0, n, k);
-      copyRows(dyRows, s, m0, m, p0, k);
-      gemmBlock(dyRows, KC << 2, packed, tile, rowBytes, m, (n + NR - 1) / NR, k, p0 > pixelBegin);
+      let tile = tiles;
+      for (let group = group0; group < groupEnd; group++) {
+        im2colPackRows(packed, table, s, s.x + <usize>group * groupBytes, r0, n, k);
+        copyRows(dyRows, s, group * outC + m0, m, p0, k);
+        gemmBlock(dyRows, KC << 2, packed, tile, rowBytes, m, (n + NR - 1) / NR, k, p0 > pixelBegin);
+        tile += tileBytes;
+      }
     }
     const whole = s.chunks == 1;
     const target = whole ? s.dWeight : s.callScratch + ((<usize>chunk * s.outC * rows) << 2);
-    for (let row = 0; row < m; row++) {
-      const to = target + ((<usize>(m0 + row) * rows + r0) << 2);
-      storeRow(to, tile + <usize>row * rowBytes, n, whole && s.accumulate != 0);
+    let tile = tiles;
+    for (let group = group0; group < groupEnd; group++) {
+      for (let row = 0; row < m; row++) {
+        const to = target + ((<usize>(group * outC + m0 + row) * rows + r0) << 2);
+        storeRow(to, tile + <usize>row * rowBytes, n, whole && s.accumulate != 0);
+      }
+      tile += tileBytes;
     }
   }
 }
@@ -267,7 +322,7 @@ export function storeRow(to: usize, from: usize, count: i32, accumulate: bool): 
 /** dWeight (+)= the partial sums of all chunks, in order. Grain g: rows [g · 4, …) of dWeight. */
 export function conv2dReduceChunks(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<Conv2dArgs>(args);
-  const rows = s.inC * s.kH * s.kW;
+  const rows = (s.inC / s.groups) * s.kH * s.kW;
   const size = s.outC * rows;
   const begin = grainBegin * 4 * rows;
   const count = min(size, grainEnd * 4 * rows) - begin;

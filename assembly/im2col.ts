@@ -1,10 +1,12 @@
 // im2col in blocks: never the whole matrix. Conv2d seen as a matrix product has
 //
 //   row r = (c, kh, kw)   of inC·kH·kW      column p = (image, oh, ow)   of batch·outH·outW
-//   im2col[r][p] = x[image, c, oh·strideH + kh − padH, ow·strideW + kw − padW], or 0 in the padding
+//   im2col[r][p] = x[image, c, oh·strideH + kh·dilationH − padH, ow·strideW + kw·dilationW − padW], or 0 in the padding
+//
+// With groups c counts a group's channels, and x and dx are the addresses of the group's first one in image 0.
 //
 // A block covers columns [p0, p0 + n). Where each of its columns reads from depends on the tap (kh, kw) but not on c,
-// so a table is made once per block and then used for every channel:
+// so a table is made once per block and then used for every channel of every group:
 //
 //   tap 0: n offsets (i32, in floats from x + c·inH·inW; −1 in the padding), padded to whole panels
 //   tap 1: …
@@ -35,11 +37,22 @@ export function makeOffsetTable(table: usize, s: Conv2dArgs, p0: i32, n: i32): v
   for (let kh = 0, tap = 0; kh < s.kH; kh++) {
     for (let kw = 0; kw < s.kW; kw++, tap++) {
       const entries = table + <usize>tap * tapBytes;
-      const step = i32x4.splat(kh * s.inW + kw);
+      const down = kh * s.dilationH;
+      const right = kw * s.dilationW;
+      const step = i32x4.splat(down * s.inW + right);
       for (let panel = 0; panel < panels; panel++) {
         const at = <usize>panel * PANEL_ROW_BYTES;
-        const low = columnOffsets(tops + at, lefts + at, corners + at, kh, kw, step, height, width);
-        const high = columnOffsets(tops + at + 16, lefts + at + 16, corners + at + 16, kh, kw, step, height, width);
+        const low = columnOffsets(tops + at, lefts + at, corners + at, down, right, step, height, width);
+        const high = columnOffsets(
+          tops + at + 16,
+          lefts + at + 16,
+          corners + at + 16,
+          down,
+          right,
+          step,
+          height,
+          width,
+        );
         v128.store(entries + at, low);
         v128.store(entries + at, high, 16);
         const first = i32x4.splat(i32x4.extract_lane(low, 0));
@@ -83,23 +96,22 @@ function columnOffsets(
   top: usize,
   left: usize,
   corner: usize,
-  kh: i32,
-  kw: i32,
+  down: i32,
+  right: i32,
   step: v128,
   height: v128,
   width: v128,
 ): v128 {
   // As unsigned numbers negative places are large: one comparison checks both ends.
   const inside = v128.and(
-    i32x4.lt_u(i32x4.add(v128.load(top), i32x4.splat(kh)), height),
-    i32x4.lt_u(i32x4.add(v128.load(left), i32x4.splat(kw)), width),
+    i32x4.lt_u(i32x4.add(v128.load(top), i32x4.splat(down)), height),
+    i32x4.lt_u(i32x4.add(v128.load(left), i32x4.splat(right)), width),
   );
   return v128.or(v128.and(i32x4.add(v128.load(corner), step), inside), v128.not(inside));
 }
 
 /**
  * Packs rows [r0, r0 + k) of the block's columns as panels of B: panel j, row r, 8 columns.
- * `x` is the address of the whole input.
  */
 export function im2colPackColumns(packed: usize, table: usize, s: Conv2dArgs, x: usize, r0: i32, k: i32, n: i32): void {
   const panels = (n + NR - 1) / NR;

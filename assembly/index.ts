@@ -53,4 +53,5 @@ export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { dropout, fillNormal, fillUniform, threefryWords } from "./random";
 export { squaredErrorBackward, squaredErrorGrains, squaredErrorTotal } from "./squared-error";
 export { stridedCopy } from "./strided-copy";
+export { upsampleBackward, upsampleForward } from "./upsample";
 export { winogradConv2d, winogradTransformWeight } from "./winograd";

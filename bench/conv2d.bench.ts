@@ -35,7 +35,7 @@ function conv2dShape({ batch, inC, size, outC, kernelSize, padding }: Conv2dRow)
     { outC, outH: out, outW: out },
   ];
   const kernel = { kH: kernelSize, kW: kernelSize, strideH: 1, strideW: 1, padH: padding, padW: padding };
-  return { batch, ...input, ...output, ...kernel };
+  return { batch, ...input, ...output, ...kernel, dilationH: 1, dilationW: 1, groups: 1 };
 }
 
 /** The definition, term by term: calls `visit` with the places in x, weight and y of each product of one output place. */
@@ -78,7 +78,7 @@ async function prepareBackwardInput(engine: Engine, s: Conv2dShape): Promise<Pre
   const weight = await uniform(engine, [s.outC, s.inC, s.kH, s.kW], "weight");
   const record = (): Tensor => {
     const dx = engine.emptyTensor([s.batch, s.inC, s.inH, s.inW]);
-    engine.record("conv2dBackwardInput", s, { dy, weight, dx });
+    engine.record("conv2dBackwardInput", s, { dy, weight, bias: null, dx });
     return dx;
   };
   return kernelRun(engine, record, async (result) => {

@@ -31,7 +31,8 @@ function conv2dShape({ M, N, K }: GemmRow): Conv2dShape {
     { inC: K, inH: 1, inW: N },
     { outC: M, outH: 1, outW: N },
   ];
-  return { batch: 1, ...input, ...output, kH: 1, kW: 1, strideH: 1, strideW: 1, padH: 0, padW: 0 };
+  const steps = { strideH: 1, strideW: 1, padH: 0, padW: 0, dilationH: 1, dilationW: 1, groups: 1 };
+  return { batch: 1, ...input, ...output, kH: 1, kW: 1, ...steps };
 }
 
 async function prepareGemm(engine: Engine, row: GemmRow): Promise<Prepared> {

@@ -8,7 +8,10 @@
 /** Element types of tensors. `float32` is stored as float64 by a backend that computes in double precision. */
 export type DataType = "float32" | "int32" | "uint8";
 
-/** All sizes of a 2-D convolution. x [batch, inC, inH, inW], weight [outC, inC, kH, kW], y [batch, outC, outH, outW]. */
+/**
+ * All sizes of a 2-D convolution. x [batch, inC, inH, inW], weight [outC, inC / groups, kH, kW], y [batch, outC, outH, outW].
+ * Outputs may look beyond the padding, and inputs may be read by none (both happen in mirrored transposed convolutions).
+ */
 export interface Conv2dShape {
   readonly batch: number;
   readonly inC: number;
@@ -23,6 +26,11 @@ export interface Conv2dShape {
   readonly strideW: number;
   readonly padH: number;
   readonly padW: number;
+  /** Distance of a window's neighbouring places. */
+  readonly dilationH: number;
+  readonly dilationW: number;
+  /** Divides inC and outC: outputs of group g see inputs of group g alone. */
+  readonly groups: number;
 }
 
 /** All sizes of a 2-D pooling. x [batch, channels, inH, inW], y [batch, channels, outH, outW]. */
@@ -55,6 +63,22 @@ export interface AdaptivePool2dShape {
   readonly inW: number;
   readonly outH: number;
   readonly outW: number;
+}
+
+/**
+ * Bilinear resampling of planes, x [planes, inH, inW] to y [planes, outH, outW]. Output place o looks at
+ * max(0, (o + shift)·step − shift) of the input, cut at the last row or column.
+ */
+export interface UpsampleShape {
+  readonly planes: number;
+  readonly inH: number;
+  readonly inW: number;
+  readonly outH: number;
+  readonly outW: number;
+  /** Input places that an output place is worth. */
+  readonly stepH: number;
+  readonly stepW: number;
+  readonly shift: number;
 }
 
 /** x [batch, inFeatures], weight [outFeatures, inFeatures], y [batch, outFeatures]. */
@@ -181,8 +205,10 @@ interface Kernel<Shape, Reads extends string, Writes extends string> {
 /** Every kernel a backend must have, forward and backward. What each computes: the backends' own files. */
 export interface KernelTable {
   conv2dForward: Kernel<Conv2dShape, "x" | "weight" | "bias", "y">;
-  conv2dBackwardInput: Kernel<Conv2dShape, "dy" | "weight", "dx">;
+  /** A bias [inC] is added to dx: a transposed convolution's forward pass. */
+  conv2dBackwardInput: Kernel<Conv2dShape, "dy" | "weight" | "bias", "dx">;
   conv2dBackwardWeight: Kernel<Conv2dShape & Accumulate, "x" | "dy", "dWeight">;
+  /** Looks at batch, outC, outH and outW alone. */
   conv2dBackwardBias: Kernel<Conv2dShape & Accumulate, "dy", "dBias">;
   linearForward: Kernel<LinearShape, "x" | "weight" | "bias", "y">;
   linearBackwardInput: Kernel<LinearShape, "dy" | "weight", "dx">;
@@ -196,6 +222,8 @@ export interface KernelTable {
   adaptiveAvgPool2dBackward: Kernel<AdaptivePool2dShape, "dy", "dx">;
   adaptiveMaxPool2dForward: Kernel<AdaptivePool2dShape, "x", "y" | "winners">;
   adaptiveMaxPool2dBackward: Kernel<AdaptivePool2dShape, "dy" | "winners", "dx">;
+  upsampleForward: Kernel<UpsampleShape, "x", "y">;
+  upsampleBackward: Kernel<UpsampleShape, "dy", "dx">;
   reluForward: Kernel<LengthShape, "x", "y">;
   reluBackward: Kernel<LengthShape, "dy" | "y", "dx">;
   leakyReluForward: Kernel<ScaleShape, "x", "y">;
@@ -273,6 +301,8 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   adaptiveAvgPool2dBackward: ["dx"],
   adaptiveMaxPool2dForward: ["y", "winners"],
   adaptiveMaxPool2dBackward: ["dx"],
+  upsampleForward: ["y"],
+  upsampleBackward: ["dx"],
   reluForward: ["y"],
   reluBackward: ["dx"],
   leakyReluForward: ["y"],

@@ -1,7 +1,9 @@
-export { type Fan, glorotUniform, heNormal, type Initialiser, normal, zeros } from "./init.js";
+export { bilinear, type Fan, glorotUniform, heNormal, type Initialiser, normal, zeros } from "./init.js";
 export {
   Conv2d,
   type Conv2dLayerOptions,
+  ConvTranspose2d,
+  type ConvTranspose2dLayerOptions,
   Dropout,
   Flatten,
   Linear,
@@ -9,6 +11,7 @@ export {
   LocalResponseNorm,
   MaxPool2d,
   ReLU,
+  UpsampleBilinear2d,
   type WeightOptions,
 } from "./layers.js";
 export { LeakyReLU, Sigmoid, Tanh } from "./layers-activation.js";

@@ -3,8 +3,9 @@
  * alone: the same whatever the number of threads and whatever else is initialised. layers.ts chooses the streams.
  */
 import type { Engine } from "../core/engine.js";
-import { UsageError } from "../core/errors.js";
+import { ShapeError, UsageError } from "../core/errors.js";
 import type { Random } from "../core/random.js";
+import { formatShape } from "../core/shape.js";
 import type { Parameter } from "../core/tensor.js";
 
 /** Inputs and outputs of one unit: for a convolution inC·kH·kW and outC·kH·kW. */
@@ -43,6 +44,42 @@ export const zeros: Initialiser = (parameter) => {
   const { engine, size } = parameter;
   recordInit(engine, () => engine.record("fill", { length: size, factor: 0 }, { y: parameter }));
 };
+
+/**
+ * Bilinear interpolation as a transposed convolution (Long et al. 2014, section 3.3): channel c of the input goes to channel c
+ * of the output alone, through the filter w[h,w] = (1 − |h − center| / factor)·(1 − |w − center| / factor) with
+ * factor = floor((k + 1) / 2) and center = factor − 1 for odd k, factor − 0.5 for even k, along each side (the FCN authors'
+ * and Caffe's filler). With kernelSize 2·s − s % 2, stride s and padding ceil((s − 1) / 2) it enlarges s-fold.
+ * For ConvTranspose2d with as many outputs as inputs; with groups each group's channels go to their own kind.
+ * @throws ShapeError for a weight that is not [channels, channels / groups, height, width].
+ */
+export const bilinear: Initialiser = (parameter) => {
+  const { engine, shape, size } = parameter;
+  const [channels, perGroup, kH, kW] = shape;
+  if (shape.length !== 4 || channels % perGroup !== 0) {
+    throw new ShapeError(
+      `bilinear: there must be as many outputs as inputs (weight ${formatShape(shape)}). Use it for a ConvTranspose2d that has.`,
+    );
+  }
+  const values = new Float32Array(size);
+  for (let c = 0; c < channels; c++) {
+    const begin = (c * perGroup + (c % perGroup)) * kH * kW;
+    for (let h = 0; h < kH; h++) {
+      for (let w = 0; w < kW; w++) values[begin + h * kW + w] = tent(h, kH) * tent(w, kW);
+    }
+  }
+  recordInit(engine, () => {
+    const x = engine.tensor(values, shape);
+    engine.record("copy", { length: size, xBegin: 0, yBegin: 0 }, { x, y: parameter });
+  });
+};
+
+/** Height at place i of a tent over k places. */
+function tent(i: number, k: number): number {
+  const factor = Math.floor((k + 1) / 2);
+  const center = k % 2 === 1 ? factor - 1 : factor - 0.5;
+  return 1 - Math.abs(i - center) / factor;
+}
 
 function fillRandom(kernel: "fillNormal" | "fillUniform", y: Parameter, scale: number, random: Random): void {
   const shape = { length: y.size, ...random.key, counter: 0, scale };

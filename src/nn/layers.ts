@@ -3,14 +3,16 @@ import type { Engine } from "../core/engine.js";
 import { ShapeError, UsageError } from "../core/errors.js";
 import { Random } from "../core/random.js";
 import type { Counter, Parameter, Tensor } from "../core/tensor.js";
-import { type Pair, pair } from "../ops/check.js";
-import { conv2d } from "../ops/conv2d.js";
+import { checkGroups, type Pair, pair } from "../ops/check.js";
+import { type ConvTranspose2dOptions, convTranspose2d } from "../ops/conv-transpose2d.js";
+import { type Conv2dOptions, conv2d } from "../ops/conv2d.js";
 import { dropout } from "../ops/dropout.js";
 import { linear } from "../ops/linear.js";
 import { type LrnOptions, localResponseNorm } from "../ops/lrn.js";
 import { maxPool2d, type Pool2dOptions } from "../ops/pool2d.js";
 import { relu } from "../ops/relu.js";
 import { flatten } from "../ops/reshape.js";
+import { type UpsampleBilinear2dOptions, upsampleBilinear2d } from "../ops/upsample.js";
 import { heNormal, type Initialiser, zeros } from "./init.js";
 import { Module } from "./module.js";
 
@@ -53,35 +55,91 @@ export interface Conv2dLayerOptions extends WeightOptions {
   readonly stride?: Pair;
   /** Default 0. */
   readonly padding?: Pair;
+  /** Default 1. */
+  readonly dilation?: Pair;
+  /** Default 1. */
+  readonly groups?: number;
+}
+
+/** Options of a convolution's layer after their checks. */
+function checkedWindow(layer: string, options: Conv2dLayerOptions) {
+  const { inChannels, outChannels, groups = 1 } = options;
+  checkSizes(layer, { inChannels, outChannels });
+  checkGroups(layer, groups, inChannels, outChannels);
+  return {
+    kernelSize: pair(layer, "kernelSize", options.kernelSize, 1),
+    stride: pair(layer, "stride", options.stride ?? 1, 1),
+    padding: pair(layer, "padding", options.padding ?? 0, 0),
+    dilation: pair(layer, "dilation", options.dilation ?? 1, 1),
+    groups,
+  };
 }
 
 /** x [batch, inChannels, height, width] -> [batch, outChannels, …]; weight OIHW. See ops/conv2d. */
 export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
-  private readonly stride: Pair;
-  private readonly padding: Pair;
+  private readonly window: Conv2dOptions;
 
-  /** @throws ShapeError for a size, stride or padding out of range. */
+  /** @throws ShapeError for a size, stride, padding or dilation out of range, or groups that do not divide the channels. */
   constructor(
     engine: Engine,
     readonly options: Conv2dLayerOptions,
   ) {
     super();
     const { inChannels, outChannels, bias = true, init = heNormal } = options;
-    checkSizes("Conv2d", { inChannels, outChannels });
-    const [kH, kW] = pair("Conv2d", "kernelSize", options.kernelSize, 1);
-    this.stride = pair("Conv2d", "stride", options.stride ?? 1, 1);
-    this.padding = pair("Conv2d", "padding", options.padding ?? 0, 0);
+    const { kernelSize, ...window } = checkedWindow("Conv2d", options);
+    this.window = window;
+    const [kH, kW] = kernelSize;
+    const [inC, outC] = [inChannels / window.groups, outChannels / window.groups];
     const random = options.random ?? nextStream(engine);
-    this.weight = engine.parameter([outChannels, inChannels, kH, kW], "weight");
-    init(this.weight, { fanIn: inChannels * kH * kW, fanOut: outChannels * kH * kW }, random);
+    this.weight = engine.parameter([outChannels, inC, kH, kW], "weight");
+    init(this.weight, { fanIn: inC * kH * kW, fanOut: outC * kH * kW }, random);
     this.bias = bias ? zeroBias(engine, outChannels, random) : null;
   }
 
   override forward(x: Tensor): Tensor {
-    const { stride, padding } = this;
-    return conv2d(x, this.weight, this.bias, { stride, padding });
+    return conv2d(x, this.weight, this.bias, this.window);
+  }
+
+  protected override ownParameters(): ReadonlyMap<string, Parameter> {
+    return weightAndBias(this);
+  }
+}
+
+export interface ConvTranspose2dLayerOptions extends Conv2dLayerOptions {
+  /** Default 0. */
+  readonly outputPadding?: Pair;
+}
+
+/** x [batch, inChannels, height, width] -> [batch, outChannels, …]; weight [inChannels, outChannels / groups, kH, kW]. */
+export class ConvTranspose2d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+  private readonly window: ConvTranspose2dOptions;
+
+  /** @throws ShapeError for an option out of range, or groups that do not divide the channels. */
+  constructor(
+    engine: Engine,
+    readonly options: ConvTranspose2dLayerOptions,
+  ) {
+    super();
+    const { inChannels, outChannels, bias = true, init = heNormal } = options;
+    const { kernelSize, ...window } = checkedWindow("ConvTranspose2d", options);
+    const outputPadding = pair("ConvTranspose2d", "outputPadding", options.outputPadding ?? 0, 0);
+    this.window = { ...window, outputPadding };
+    const [kH, kW] = kernelSize;
+    const [inC, outC] = [inChannels / window.groups, outChannels / window.groups];
+    const random = options.random ?? nextStream(engine);
+    this.weight = engine.parameter([inChannels, outC, kH, kW], "weight");
+    // An input reaches kH·kW places of every output channel; an output hears of one in strideH·strideW of them.
+    const steps = window.stride[0] * window.stride[1];
+    init(this.weight, { fanIn: (inC * kH * kW) / steps, fanOut: outC * kH * kW }, random);
+    this.bias = bias ? zeroBias(engine, outChannels, random) : null;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return convTranspose2d(x, this.weight, this.bias, this.window);
   }
 
   protected override ownParameters(): ReadonlyMap<string, Parameter> {
@@ -142,6 +200,17 @@ export class MaxPool2d extends Module {
 
   override forward(x: Tensor): Tensor {
     return maxPool2d(x, this.options);
+  }
+}
+
+/** See ops/upsample. */
+export class UpsampleBilinear2d extends Module {
+  constructor(readonly options: UpsampleBilinear2dOptions) {
+    super();
+  }
+
+  override forward(x: Tensor): Tensor {
+    return upsampleBilinear2d(x, this.options);
   }
 }
 

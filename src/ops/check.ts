@@ -45,6 +45,19 @@ export function checkBias(op: string, bias: Tensor | null, outputs: number): voi
   }
 }
 
+/** Throws unless both channels are multiples of groups, itself an integer of at least 1. */
+export function checkGroups(op: string, groups: number, inChannels: number, outChannels: number): void {
+  if (!Number.isInteger(groups) || groups < 1) {
+    throw new ShapeError(`${op}: groups must be an integer of at least 1 (groups ${groups}). Change groups.`);
+  }
+  if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+    throw new ShapeError(
+      `${op}: groups must divide the channels (groups ${groups}, inChannels ${inChannels}, outChannels ${outChannels}). ` +
+        "Change groups or the channels.",
+    );
+  }
+}
+
 /** Output size along one side of a sliding window; throws where the window does not fit once. */
 export function windowOutput(
   op: string,
@@ -53,12 +66,14 @@ export function windowOutput(
   kernelSize: number,
   stride: number,
   padding: number,
+  dilation = 1,
 ): number {
-  const out = Math.floor((size + 2 * padding - kernelSize) / stride) + 1;
+  const out = Math.floor((size + 2 * padding - dilation * (kernelSize - 1) - 1) / stride) + 1;
   if (out < 1) {
+    const dilated = dilation === 1 ? "" : `, dilation ${dilation}`;
     throw new ShapeError(
-      `${op}: the window is larger than the padded input (${side} ${size} + 2·${padding}, kernelSize ${kernelSize}). ` +
-        "Use a larger input, more padding or a smaller kernel.",
+      `${op}: the window is larger than the padded input (${side} ${size} + 2·${padding}, kernelSize ${kernelSize}${dilated}). ` +
+        `Use a larger input, more padding or a smaller ${dilated ? "dilation" : "kernel"}.`,
     );
   }
   return out;

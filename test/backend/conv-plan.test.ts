@@ -41,11 +41,14 @@ function shapeOf(
   [kH, kW]: readonly [number, number],
   [strideH, strideW]: readonly [number, number],
   [padH, padW]: readonly [number, number],
+  [dilationH, dilationW]: readonly [number, number] = [1, 1],
+  groups = 1,
 ): Named {
-  const outH = Math.floor((inH + 2 * padH - kH) / strideH) + 1;
-  const outW = Math.floor((inW + 2 * padW - kW) / strideW) + 1;
-  const name = `x=[${batch},${inC},${inH},${inW}] w=[${outC},${inC},${kH},${kW}] stride=[${strideH},${strideW}] pad=[${padH},${padW}]`;
-  return { name, s: { batch, inC, inH, inW, outC, outH, outW, kH, kW, strideH, strideW, padH, padW } };
+  const outH = Math.floor((inH + 2 * padH - dilationH * (kH - 1) - 1) / strideH) + 1;
+  const outW = Math.floor((inW + 2 * padW - dilationW * (kW - 1) - 1) / strideW) + 1;
+  const name = `x=[${batch},${inC},${inH},${inW}] w=[${outC},${inC / groups},${kH},${kW}] stride=[${strideH},${strideW}] pad=[${padH},${padW}] dilation=[${dilationH},${dilationW}] groups=${groups}`;
+  const window = { kH, kW, strideH, strideW, padH, padW, dilationH, dilationW };
+  return { name, s: { batch, inC, inH, inW, outC, outH, outW, ...window, groups } };
 }
 
 /** The different convolutions of all nets at this size. */
@@ -88,7 +91,23 @@ const RANDOM = Array.from({ length: 300 }, (_, seed) => {
   );
 });
 
-const ALL: readonly Named[] = [...VGG, ...TINY, ...RANDOM];
+const GROUPED = Array.from({ length: 200 }, (_, seed) => {
+  const random = new Random(seed, "conv-plan groups");
+  const upTo = (most: number): number => 1 + random.integer(most);
+  const groups = upTo(seed % 2 === 0 ? 600 : 8);
+  const [inC, outC] = seed % 4 === 0 ? [1, 1] : [upTo(40), upTo(40)];
+  return shapeOf(
+    [upTo(20), groups * inC, 20 + upTo(60), 20 + upTo(60)],
+    groups * outC,
+    [upTo(7), upTo(7)],
+    [upTo(4), upTo(4)],
+    [random.integer(4), random.integer(4)],
+    [upTo(3), upTo(3)],
+    groups,
+  );
+});
+
+const ALL: readonly Named[] = [...VGG, ...TINY, ...RANDOM, ...GROUPED];
 
 /** Asserts that blocks of `block` cover [0, total) exactly once with none left over. */
 function checkBlocks(what: string, block: number, count: number, total: number, unit: number): void {
@@ -106,7 +125,8 @@ function workerBytes(cut: Cut, rows: number): number {
 test("forward: every output once, tiles inside the cache", () => {
   for (const { name, s } of ALL) {
     const cut = cutConv2dForward(s);
-    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, 4);
+    checkBlocks(`${name} groups`, cut.groupBlock, cut.groupBlocks, s.groups, 1);
+    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC / s.groups, 4);
     checkBlocks(`${name} columns`, cut.nBlock, cut.nBlocks, s.batch * s.outH * s.outW, 8);
     assert.ok(workerBytes(cut, cut.mBlock) <= MAX_WORKER_BYTES, name);
   }
@@ -116,7 +136,8 @@ test("backward, input: every channel of every image once, tiles inside the cache
   for (const { name, s } of ALL) {
     const cut = cutConv2dBackwardInput(s);
     const plane = s.outH * s.outW;
-    checkBlocks(`${name} channels`, cut.mBlock, cut.mBlocks, s.inC, 1);
+    checkBlocks(`${name} groups`, cut.groupBlock, cut.groupBlocks, s.groups, 1);
+    checkBlocks(`${name} channels`, cut.mBlock, cut.mBlocks, s.inC / s.groups, 1);
     checkBlocks(`${name} images`, cut.chunk, cut.chunks, s.batch, 1);
     // A grain walks over its pixels nBlock at a time.
     assert.ok(cut.nBlock % 8 === 0 && cut.nBlock <= 96 && cut.nBlock < cut.chunk * plane + 8, name);
@@ -130,11 +151,13 @@ test("backward, input: every channel of every image once, tiles inside the cache
 test("backward, weight: every weight and every pixel once, chunks whole K blocks, partial sums at most 16 MB", () => {
   for (const { name, s } of ALL) {
     const cut = cutConv2dBackwardWeight(s);
-    const columns = s.inC * s.kH * s.kW;
-    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, 4);
+    const columns = (s.inC / s.groups) * s.kH * s.kW;
+    checkBlocks(`${name} groups`, cut.groupBlock, cut.groupBlocks, s.groups, 1);
+    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC / s.groups, 4);
     checkBlocks(`${name} columns`, cut.nBlock, cut.nBlocks, columns, 8);
     checkBlocks(`${name} pixels`, cut.chunk, cut.chunks, s.batch * s.outH * s.outW, KC);
-    assert.ok(workerBytes(cut, cut.mBlock) + cut.mBlock * KC * 4 <= MAX_WORKER_BYTES, name);
+    const floats = workerBytes(cut, cut.groupBlock * cut.mBlock) + cut.mBlock * KC * 4;
+    assert.ok(floats <= MAX_WORKER_BYTES, name);
     const tensors = { x: null, dy: null, dWeight: null };
     const scratch = scratchBytes(
       { kernel: "conv2dBackwardWeight", shape: { ...s, accumulate: false }, tensors },
@@ -156,7 +179,8 @@ test("winograd: every output channel and every tile once, whole vectors of tiles
 
 test("algorithm: winograd is forced where it is possible and nowhere else; im2col always is", () => {
   for (const { name, s } of ALL) {
-    const possible = s.kH === 3 && s.kW === 3 && s.strideH === 1 && s.strideW === 1 && s.padH <= 2 && s.padW <= 2;
+    const square = s.kH === 3 && s.kW === 3 && s.padH <= 2 && s.padW <= 2;
+    const possible = square && [s.strideH, s.strideW, s.dilationH, s.dilationW, s.groups].every((n) => n === 1);
     assert.is(conv2dAlgorithm(s, "winograd"), possible ? "winograd" : "im2col", name);
     assert.is(conv2dAlgorithm(s, "im2col"), "im2col", name);
     if (!possible) assert.is(conv2dAlgorithm(s, "auto"), "im2col", name);
@@ -179,6 +203,26 @@ for (const [direction, cutOf, grainsOf] of [
     });
   }
 }
+
+test("groups: depthwise layers have grains enough, and no more offset tables than that takes", () => {
+  for (const [channels, size] of [
+    [32, 112],
+    [512, 14],
+    [1024, 7],
+  ]) {
+    const { name, s } = shapeOf([1, channels, size, size], channels, [3, 3], [1, 1], [1, 1], [1, 1], channels);
+    const forward = cutConv2dForward(s);
+    const input = cutConv2dBackwardInput(s);
+    const weight = cutConv2dBackwardWeight(s);
+    for (const grains of [
+      forward.nBlocks * forward.groupBlocks,
+      input.chunks * input.groupBlocks,
+      weight.chunks * weight.groupBlocks,
+    ]) {
+      assert.ok(grains >= WANTED_GRAINS && grains <= 140, `${name}: ${grains} grains`);
+    }
+  }
+});
 
 const LINEAR: readonly LinearShape[] = [1, 2, 8, 9, 64, 300].flatMap((batch) =>
   [1, 3, 9, 96, 97, 512, 4096, 25088].flatMap((inFeatures) =>

@@ -7,6 +7,11 @@ import type { TensorData } from "./run-op.js";
 export interface FixtureOptions {
   readonly stride: number | readonly [number, number];
   readonly padding: number | readonly [number, number];
+  readonly outputPadding: number | readonly [number, number];
+  readonly dilation: number | readonly [number, number];
+  readonly groups: number;
+  readonly scaleFactor: number | readonly [number, number];
+  readonly alignCorners: boolean;
   readonly kernelSize: number | readonly [number, number];
   readonly factor: number;
   readonly size: number;
@@ -35,6 +40,7 @@ export interface FixtureOptions {
 export const FIXTURE_FILES: Readonly<Record<string, number>> = {
   "ops.safetensors": 149,
   "ops-more.safetensors": 112,
+  "ops-conv.safetensors": 55,
 };
 
 export interface OpFixture {

@@ -15,6 +15,7 @@ import {
   concat,
   conv2d,
   crop2d,
+  convTranspose2d,
   crossEntropy,
   euclideanLoss,
   globalAvgPool2d,
@@ -30,6 +31,7 @@ import {
   sigmoid,
   sum,
   tanh,
+  upsampleBilinear2d,
 } from "#src/ops/index.js";
 import { Adam, AdamW, SGD } from "#src/optim/index.js";
 import { maxRelativeError } from "../helpers/compare.js";
@@ -52,6 +54,8 @@ interface FixtureOp {
 
 const OPS: Readonly<Record<string, FixtureOp>> = {
   conv2d: { forward: ({ x, weight, bias }, options) => conv2d(x, weight, bias ?? null, options) },
+  convTranspose2d: { forward: ({ x, weight, bias }, options) => convTranspose2d(x, weight, bias ?? null, options) },
+  upsampleBilinear2d: { forward: ({ x }, options) => upsampleBilinear2d(x, options) },
   maxPool2d: { forward: ({ x }, options) => maxPool2d(x, options) },
   avgPool2d: { forward: ({ x }, options) => avgPool2d(x, options) },
   adaptiveAvgPool2d: { forward: ({ x }, { outputSize }) => adaptiveAvgPool2d(x, outputSize) },

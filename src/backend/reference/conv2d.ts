@@ -1,22 +1,25 @@
 /** Convolution, product by product. See kernels.ts. */
-import type { Conv2dShape } from "../backend.js";
+import type { Conv2dShape, HostArray } from "../backend.js";
 import { accumulateInto, type ReferenceKernels } from "./kernel.js";
 
 /** Calls visit(y index, x index, weight index) for every product of a convolution. */
 function forEachProduct(s: Conv2dShape, visit: (y: number, x: number, weight: number) => void): void {
+  const [inCG, outCG] = [s.inC / s.groups, s.outC / s.groups];
   for (let b = 0; b < s.batch; b++) {
     for (let o = 0; o < s.outC; o++) {
       for (let oh = 0; oh < s.outH; oh++) {
         for (let ow = 0; ow < s.outW; ow++) {
           const y = ((b * s.outC + o) * s.outH + oh) * s.outW + ow;
-          for (let c = 0; c < s.inC; c++) {
+          const c0 = Math.floor(o / outCG) * inCG;
+          for (let c = 0; c < inCG; c++) {
             for (let kh = 0; kh < s.kH; kh++) {
-              const ih = oh * s.strideH + kh - s.padH;
+              const ih = oh * s.strideH + kh * s.dilationH - s.padH;
               if (ih < 0 || ih >= s.inH) continue;
               for (let kw = 0; kw < s.kW; kw++) {
-                const iw = ow * s.strideW + kw - s.padW;
+                const iw = ow * s.strideW + kw * s.dilationW - s.padW;
                 if (iw < 0 || iw >= s.inW) continue;
-                visit(y, ((b * s.inC + c) * s.inH + ih) * s.inW + iw, ((o * s.inC + c) * s.kH + kh) * s.kW + kw);
+                const x = ((b * s.inC + c0 + c) * s.inH + ih) * s.inW + iw;
+                visit(y, x, ((o * inCG + c) * s.kH + kh) * s.kW + kw);
               }
             }
           }
@@ -26,23 +29,28 @@ function forEachProduct(s: Conv2dShape, visit: (y: number, x: number, weight: nu
   }
 }
 
+/** Adds to [batch, channels, plane] a value per channel. */
+function addBias(sums: Float64Array, bias: HostArray | null, channels: number, plane: number): void {
+  if (bias) for (let i = 0; i < sums.length; i++) sums[i] += bias[Math.floor(i / plane) % channels];
+}
+
 export const CONV2D_KERNELS = {
   conv2dForward(s, { x, weight, bias, y }) {
-    const plane = s.outH * s.outW;
     accumulateInto(y, false, (sums) => {
-      for (let i = 0; i < sums.length; i++) sums[i] = bias ? bias[Math.floor(i / plane) % s.outC] : 0;
+      addBias(sums, bias, s.outC, s.outH * s.outW);
       forEachProduct(s, (yi, xi, wi) => {
         sums[yi] += x[xi] * weight[wi];
       });
     });
   },
 
-  conv2dBackwardInput(s, { dy, weight, dx }) {
-    accumulateInto(dx, false, (sums) =>
+  conv2dBackwardInput(s, { dy, weight, bias, dx }) {
+    accumulateInto(dx, false, (sums) => {
+      addBias(sums, bias, s.inC, s.inH * s.inW);
       forEachProduct(s, (yi, xi, wi) => {
         sums[xi] += dy[yi] * weight[wi];
-      }),
-    );
+      });
+    });
   },
 
   conv2dBackwardWeight(s, { x, dy, dWeight }) {

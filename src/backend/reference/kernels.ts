@@ -14,6 +14,7 @@ import { LRN_KERNELS } from "./lrn.js";
 import { OPTIMIZER_KERNELS } from "./optimizer.js";
 import { POOL2D_KERNELS } from "./pool2d.js";
 import { RANDOM_KERNELS } from "./random.js";
+import { UPSAMPLE_KERNELS } from "./upsample.js";
 
 type Kernels = { readonly [K in KernelName]: (s: ShapeOf<K>, t: TensorsOf<K, HostArray>) => void };
 
@@ -28,4 +29,5 @@ export const referenceKernels: Kernels = {
   ...BATCH_NORM_KERNELS,
   ...LOSS_KERNELS,
   ...OPTIMIZER_KERNELS,
+  ...UPSAMPLE_KERNELS,
 };

@@ -29,7 +29,12 @@ export const CONV2D_ARGUMENTS = {
   strideW: "u32",
   padH: "u32",
   padW: "u32",
+  dilationH: "u32",
+  dilationW: "u32",
+  groups: "u32",
   accumulate: "u32",
+  groupBlock: "u32",
+  groupBlocks: "u32",
   mBlock: "u32",
   mBlocks: "u32",
   nBlock: "u32",
@@ -204,6 +209,23 @@ export const ADAM_ARGUMENTS = {
   eps: "f32",
   weightDecay: "f32",
   keep: "f32",
+} as const;
+
+export const UPSAMPLE_ARGUMENTS = {
+  x: "u32",
+  y: "u32",
+  planes: "u32",
+  inH: "u32",
+  inW: "u32",
+  outH: "u32",
+  outW: "u32",
+  stepH: "f32",
+  stepHRest: "f32",
+  stepW: "f32",
+  stepWRest: "f32",
+  shift: "f32",
+  block: "u32",
+  blocks: "u32",
 } as const;
 
 export const WINOGRAD_ARGUMENTS = {

@@ -20,6 +20,9 @@ const WANTED_GRAINS = 32;
 const MAX_PARTIAL_BYTES = 16 << 20;
 
 export interface Cut {
+  /** Groups of one grain, which share its offset table. */
+  readonly groupBlock: number;
+  readonly groupBlocks: number;
   readonly mBlock: number;
   readonly mBlocks: number;
   readonly nBlock: number;
@@ -41,39 +44,52 @@ function rowBlocks(rows: number, most: number, least: number, others: number): {
   return blocks(rows, Math.max(limit, least), 4);
 }
 
-/** y: rows are output channels, columns are pixels of all images. */
-export function cutConv2dForward(s: Conv2dShape): Cut {
-  const n = blocks(s.batch * s.outH * s.outW, MAX_COLUMNS, 8);
-  const m = rowBlocks(s.outC, MAX_ROWS, 32, n.count);
-  return { mBlock: m.block, mBlocks: m.count, nBlock: n.block, nBlocks: n.count, chunk: 0, chunks: 1 };
+/** Halves the groups of a grain, at first `most`, until there are enough grains. */
+function cutGroups(groups: number, most: number, others: number): { groupBlock: number; groupBlocks: number } {
+  let limit = Math.min(groups, Math.max(1, most));
+  while (limit > 1 && Math.ceil(groups / limit) * others < WANTED_GRAINS) limit = Math.ceil(limit / 2);
+  const { block, count } = blocks(groups, limit, 1);
+  return { groupBlock: block, groupBlocks: count };
 }
 
-/** dx: `mBlock` channels of `chunk` images; tiles have mBlock·kH·kW rows. */
+/** y: rows are a group's output channels, columns are pixels of all images. */
+export function cutConv2dForward(s: Conv2dShape): Cut {
+  const n = blocks(s.batch * s.outH * s.outW, MAX_COLUMNS, 8);
+  const m = rowBlocks(s.outC / s.groups, MAX_ROWS, 32, n.count * s.groups);
+  const groups = cutGroups(s.groups, s.groups, n.count * m.count);
+  return { ...groups, mBlock: m.block, mBlocks: m.count, nBlock: n.block, nBlocks: n.count, chunk: 0, chunks: 1 };
+}
+
+/** dx: `mBlock` channels of a group, of `chunk` images; tiles have mBlock·kH·kW rows. */
 export function cutConv2dBackwardInput(s: Conv2dShape): Cut {
   const taps = s.kH * s.kW;
   const plane = s.outH * s.outW;
   const chunk = Math.min(s.batch, Math.max(1, Math.floor(MAX_COLUMNS / plane)));
   const chunks = Math.ceil(s.batch / chunk);
   const nBlock = blocks(chunk * plane, MAX_COLUMNS, 8).block;
+  const inC = s.inC / s.groups;
+  const others = chunks * s.groups;
   let channels = Math.max(1, Math.floor(MAX_ROWS / taps));
-  while (channels > 4 && Math.ceil(s.inC / channels) * chunks < WANTED_GRAINS) channels = Math.ceil(channels / 2);
-  const m = blocks(s.inC, channels, 1);
-  return { mBlock: m.block, mBlocks: m.count, nBlock, nBlocks: 1, chunk, chunks };
+  while (channels > 4 && Math.ceil(inC / channels) * others < WANTED_GRAINS) channels = Math.ceil(channels / 2);
+  const m = blocks(inC, channels, 1);
+  const groups = cutGroups(s.groups, s.groups, chunks * m.count);
+  return { ...groups, mBlock: m.block, mBlocks: m.count, nBlock, nBlocks: 1, chunk, chunks };
 }
 
-/** dWeight: rows are output channels, columns are (c, kh, kw), the sum runs over `chunks` chunks of pixels. */
+/** dWeight: rows are a group's output channels, columns its (c, kh, kw), the sum runs over `chunks` chunks of pixels. */
 export function cutConv2dBackwardWeight(s: Conv2dShape): Cut {
-  const columns = s.inC * s.kH * s.kW;
+  const columns = (s.inC / s.groups) * s.kH * s.kW;
   const pixelBlocks = Math.ceil((s.batch * s.outH * s.outW) / KC);
-  const m = blocks(s.outC, MAX_ROWS, 4);
+  const m = blocks(s.outC / s.groups, MAX_ROWS, 4);
   const n = blocks(columns, MAX_COLUMNS, 8);
-  const most = Math.min(
-    Math.ceil(WANTED_GRAINS / (m.count * n.count)),
-    pixelBlocks,
-    Math.floor(MAX_PARTIAL_BYTES / (s.outC * columns * 4)),
-  );
+  const mostChunks = Math.min(pixelBlocks, Math.floor(MAX_PARTIAL_BYTES / (s.outC * columns * 4)));
+  // Chunks first: another block of groups makes the offset tables once more. All tiles of a grain fit where one large one does.
+  const tiles = Math.floor((MAX_ROWS * MAX_COLUMNS) / (m.block * n.block));
+  const groups = cutGroups(s.groups, tiles, m.count * n.count * Math.max(1, mostChunks));
+  const most = Math.min(Math.ceil(WANTED_GRAINS / (m.count * n.count * groups.groupBlocks)), mostChunks);
   const perChunk = Math.ceil(pixelBlocks / Math.max(1, most));
   return {
+    ...groups,
     mBlock: m.block,
     mBlocks: m.count,
     nBlock: n.block,
@@ -93,7 +109,7 @@ export function cutLinearColumns(s: LinearShape): { block: number; count: number
   return blocks(s.inFeatures, Math.min(MAX_COLUMNS, Math.max(8, Math.ceil(s.inFeatures / WANTED_GRAINS))), 8);
 }
 
-/** How to convolve: `im2col` for any shape, `winograd` (F(2x2, 3x3)) for stride-1 3x3. */
+/** How to convolve: `im2col` for any shape, `winograd` (F(2x2, 3x3)) for 3x3 with stride 1, one group, no dilation. */
 export type ConvAlgorithm = "im2col" | "winograd";
 
 /** What an engine may be told: `auto` chooses by shape; `im2col` and `winograd` force one wherever it is possible. */
@@ -132,9 +148,9 @@ export const WINOGRAD_SUB_ROWS = 32;
  * VGG-16 at 224: Winograd wins on every 3x3 layer but the first (npm run bench -- --filter conv2d).
  */
 export function conv2dAlgorithm(s: Conv2dShape, option: ConvAlgorithmOption = "auto"): ConvAlgorithm {
-  const possible =
-    s.kH === 3 && s.kW === 3 && s.strideH === 1 && s.strideW === 1 && s.padH <= 2 && s.padW <= 2 && option !== "im2col";
-  if (!possible) return "im2col";
+  const plain = s.strideH === 1 && s.strideW === 1 && s.dilationH === 1 && s.dilationW === 1 && s.groups === 1;
+  const possible = plain && s.kH === 3 && s.kW === 3 && s.padH <= 2 && s.padW <= 2;
+  if (!possible || option === "im2col") return "im2col";
   if (option === "winograd") return "winograd";
   const tiles = s.batch * Math.ceil(s.outH / 2) * Math.ceil(s.outW / 2);
   const channels = Math.min(s.inC, s.outC);

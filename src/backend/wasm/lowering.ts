@@ -14,6 +14,7 @@ import { LRN_LOWERINGS } from "./lowering/lrn.js";
 import { OPTIMIZER_LOWERINGS } from "./lowering/optimizer.js";
 import { POOL2D_LOWERINGS } from "./lowering/pool2d.js";
 import { RANDOM_LOWERINGS } from "./lowering/random.js";
+import { UPSAMPLE_LOWERINGS } from "./lowering/upsample.js";
 import { STRIDED_COPY_LOWERINGS } from "./lowering/strided-copy.js";
 
 export type { Launch, LoweringOptions } from "./lowering/launch.js";
@@ -29,6 +30,7 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   ...BATCH_NORM_LOWERINGS,
   ...LOSS_LOWERINGS,
   ...OPTIMIZER_LOWERINGS,
+  ...UPSAMPLE_LOWERINGS,
 };
 
 /** Shared scratch memory of a call. */

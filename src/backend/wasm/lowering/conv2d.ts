@@ -20,6 +20,10 @@ function offsetTableBytes(s: Conv2dShape, columns: number): number {
   return (s.kH * s.kW + 3) * panels * 32 + s.kH * s.kW * panels + 16;
 }
 
+function weightBytes(s: Conv2dShape): number {
+  return s.outC * (s.inC / s.groups) * s.kH * s.kW * 4;
+}
+
 function conv2dLaunch(
   kernel: string,
   s: Conv2dShape,
@@ -67,26 +71,28 @@ export const CONV2D_LOWERINGS = {
       }
       const cut = cutConv2dForward(s);
       const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
-      return [conv2dLaunch("conv2dForward", s, cut, { x, weight, bias, y }, cut.mBlocks * cut.nBlocks, workerBytes)];
+      const grains = cut.mBlocks * cut.groupBlocks * cut.nBlocks;
+      return [conv2dLaunch("conv2dForward", s, cut, { x, weight, bias, y }, grains, workerBytes)];
     },
   },
 
   conv2dBackwardInput: {
     scratchBytes: (s, { convAlgorithm }) =>
-      conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : s.outC * s.inC * s.kH * s.kW * 4,
-    launches(s, { dy, weight, dx }, callScratch, { convAlgorithm }) {
+      conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : weightBytes(s),
+    launches(s, { dy, weight, bias, dx }, callScratch, { convAlgorithm }) {
       if (conv2dAlgorithm(s, convAlgorithm) === "winograd") {
         // dx is dy convolved with the filters turned by 180 degrees, input and output channels exchanged.
-        const values = { x: dy, weight, y: dx, callScratch, outStride: 9, inStride: s.inC * 9, flip: 1 };
+        const values = { x: dy, weight, bias, y: dx, callScratch, outStride: 9, inStride: s.inC * 9, flip: 1 };
         return winogradLaunches(transposed(s), values);
       }
       const cut = cutConv2dBackwardInput(s);
       const taps = s.kH * s.kW;
       const workerBytes = (KC + cut.mBlock * taps) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
       const rowGrains = Math.ceil((s.inC * taps) / 64);
+      const grains = cut.mBlocks * cut.groupBlocks * cut.chunks;
       return [
         conv2dLaunch("conv2dTransposeWeight", s, cut, { weight, callScratch }, rowGrains),
-        conv2dLaunch("conv2dBackwardInput", s, cut, { dy, dx, callScratch }, cut.mBlocks * cut.chunks, workerBytes),
+        conv2dLaunch("conv2dBackwardInput", s, cut, { dy, bias, dx, callScratch }, grains, workerBytes),
       ];
     },
   },
@@ -94,20 +100,15 @@ export const CONV2D_LOWERINGS = {
   conv2dBackwardWeight: {
     scratchBytes(s) {
       const { chunks } = cutConv2dBackwardWeight(s);
-      return chunks === 1 ? 0 : chunks * s.outC * s.inC * s.kH * s.kW * 4;
+      return chunks === 1 ? 0 : chunks * weightBytes(s);
     },
     launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch) {
       const cut = cutConv2dBackwardWeight(s);
-      const workerBytes = ((KC + cut.mBlock) * cut.nBlock + cut.mBlock * KC) * 4 + offsetTableBytes(s, KC);
+      const floats = (KC + cut.groupBlock * cut.mBlock) * cut.nBlock + cut.mBlock * KC;
+      const workerBytes = floats * 4 + offsetTableBytes(s, KC);
       const addresses = { x, dy, dWeight, callScratch, accumulate: Number(accumulate) };
-      const product = conv2dLaunch(
-        "conv2dBackwardWeight",
-        s,
-        cut,
-        addresses,
-        cut.mBlocks * cut.nBlocks * cut.chunks,
-        workerBytes,
-      );
+      const grains = cut.mBlocks * cut.nBlocks * cut.groupBlocks * cut.chunks;
+      const product = conv2dLaunch("conv2dBackwardWeight", s, cut, addresses, grains, workerBytes);
       if (cut.chunks === 1) return [product];
       return [product, conv2dLaunch("conv2dReduceChunks", s, cut, addresses, Math.ceil(s.outC / 4))];
     },
