@@ -1,6 +1,7 @@
 // Max pooling: any window (at most 255 places), stride and padding. A grain is one plane (image, channel).
 // The winner of each window is kept as one byte, kh·kW + kw: the backward pass needs no more. Windows may hang over the
-// lower and the right border (ceil mode), but each has a place inside the input. Averages: avg-pool2d.ts.
+// lower and the right border (ceil mode), but each has a place inside the input. With stride 1 or 2 four windows inside the
+// input are done at once. Averages: avg-pool2d.ts.
 
 /** Argument record of all pooling kernels. Adaptive ones have no window: their borders follow from the sizes. */
 @unmanaged
@@ -31,8 +32,6 @@ export class Pool2dArgs {
 export function maxPool2dForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<Pool2dArgs>(args);
   const outPlane = s.outH * s.outW;
-  // VGG's pools: 2x2 windows side by side; those that hang over the border go the general way.
-  const halves = s.kH == 2 && s.kW == 2 && s.strideH == 2 && s.strideW == 2 && s.padH == 0 && s.padW == 0;
   for (let plane = grainBegin; plane < grainEnd; plane++) {
     const x = s.x + ((<usize>plane * s.inH * s.inW) << 2);
     let y = s.y + ((<usize>plane * outPlane) << 2);
@@ -41,15 +40,15 @@ export function maxPool2dForward(args: usize, scratch: usize, grainBegin: i32, g
       const h0 = oh * s.strideH - s.padH;
       const khBegin = max(0, -h0);
       const khEnd = min(s.kH, s.inH - h0);
-      let ow = 0;
-      if (halves && h0 + 2 <= s.inH) {
-        const whole = min(s.outW, s.inW >> 1);
-        ow = maxOfHalves(x + ((<usize>(h0 * s.inW)) << 2), (<usize>s.inW) << 2, y, winners, whole, s.winners != 0);
-        y += (<usize>ow) << 2;
-        winners += ow;
-      }
-      for (; ow < s.outW; ow++) {
+      for (let ow = 0; ow < s.outW; ) {
         const w0 = ow * s.strideW - s.padW;
+        if (fourInside(s, ow, w0)) {
+          maxOfFour(s, x + ((<usize>(h0 * s.inW + w0)) << 2), khBegin, khEnd, y, winners);
+          ow += 4;
+          y += 16;
+          winners += 4;
+          continue;
+        }
         const kwBegin = max(0, -w0);
         const kwEnd = min(s.kW, s.inW - w0);
         let best: f32 = -Infinity;
@@ -66,46 +65,49 @@ export function maxPool2dForward(args: usize, scratch: usize, grainBegin: i32, g
         }
         store<f32>(y, best);
         y += 4;
-        if (s.winners) store<u8>(winners++, <u8>winner);
+        if (s.winners) store<u8>(winners, <u8>winner);
+        winners++;
+        ow++;
       }
     }
   }
 }
 
-/**
- * Four 2x2 windows at a time along one row of outputs; `x` is the upper of the two input rows.
- * Returns how many outputs are done. The same comparisons in the same order as the general loop.
- */
-function maxOfHalves(x: usize, rowBytes: usize, y: usize, winners: usize, outW: i32, keepWinners: bool): i32 {
-  let ow = 0;
-  for (; ow + 4 <= outW; ow += 4) {
-    const upper0 = v128.load(x);
-    const upper1 = v128.load(x, 16);
-    const lower0 = v128.load(x + rowBytes);
-    const lower1 = v128.load(x + rowBytes, 16);
-    let best = v128.shuffle<f32>(upper0, upper1, 0, 2, 4, 6);
-    let winner = i32x4.splat(0);
-    for (let place = 1; place < 4; place++) {
-      const value =
-        place == 1
-          ? v128.shuffle<f32>(upper0, upper1, 1, 3, 5, 7)
-          : place == 2
-            ? v128.shuffle<f32>(lower0, lower1, 0, 2, 4, 6)
-            : v128.shuffle<f32>(lower0, lower1, 1, 3, 5, 7);
+/** May output `ow`, whose window begins at column w0, and the three after it be computed at once? */
+export function fourInside(s: Pool2dArgs, ow: i32, w0: i32): bool {
+  return s.strideW <= 2 && ow + 4 <= s.outW && w0 >= 0 && w0 + 3 * s.strideW + s.kW <= s.inW;
+}
+
+/** The same place of four neighbouring windows; reads nothing behind the last. */
+export function placeOfFour(x: usize, strideW: i32): v128 {
+  const first = v128.load(x);
+  return strideW == 1 ? first : v128.shuffle<f32>(first, v128.load(x, 12), 0, 2, 5, 7);
+}
+
+/** Four windows at a time; `x` is the first's corner. The same comparisons in the same order as for one. */
+function maxOfFour(s: Pool2dArgs, x: usize, khBegin: i32, khEnd: i32, y: usize, winners: usize): void {
+  const kW = s.kW;
+  const strideW = s.strideW;
+  const rowBytes = (<usize>s.inW) << 2;
+  let row = x + <usize>khBegin * rowBytes;
+  let place = khBegin * kW;
+  let best = f32x4.splat(-Infinity);
+  let winner = i32x4.splat(place);
+  for (let kh = khBegin; kh < khEnd; kh++) {
+    for (let kw = 0; kw < kW; kw++) {
+      const value = placeOfFour(row + ((<usize>kw) << 2), strideW);
       const takes = v128.or(f32x4.gt(value, best), f32x4.ne(value, value));
       best = v128.bitselect(value, best, takes);
       winner = v128.bitselect(i32x4.splat(place), winner, takes);
+      place++;
     }
-    v128.store(y, best);
-    if (keepWinners) {
-      const halfWords = i16x8.narrow_i32x4_s(winner, winner);
-      v128.store32_lane(winners, i8x16.narrow_i16x8_u(halfWords, halfWords), 0);
-    }
-    x += 32;
-    y += 16;
-    winners += 4;
+    row += rowBytes;
   }
-  return ow;
+  v128.store(y, best);
+  if (s.winners) {
+    const halfWords = i16x8.narrow_i32x4_s(winner, winner);
+    v128.store32_lane(winners, i8x16.narrow_i16x8_u(halfWords, halfWords), 0);
+  }
 }
 
 /** dx = dy at the winners' places, added up where windows overlap, 0 elsewhere; overwrites. */

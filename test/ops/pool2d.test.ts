@@ -190,7 +190,26 @@ test("poolings x=[1,1,2,6]: NaN reaches the windows that hold it, and no others;
   assert.equal(await valuesOf(x, shape, (t) => maxPool2d(t, { kernelSize: [2, 4], ceilMode: true })), [nan, minus]);
 });
 
-test("maxPool2d x=[2,3,5,9]: whole windows have the same bits with and without ceil mode", async () => {
+// Windows inside the input are done four at a time, with stride 1 or 2; those at the borders one by one.
+for (const stride of [1, 2, 3]) {
+  for (const width of [6, 9, 10, 11, 12, 13, 21]) {
+    const x = [1, 2, 5, width];
+    const options = { kernelSize: 3, stride, padding: 1, ceilMode: true };
+    const special = [nan, minus, 1, 2, 3, 4];
+    compare("maxPool2d", `${windowName(x, options)}, NaN and -∞`, () => {
+      const run = windowRun("maxPool2d", x, options);
+      return {
+        ...run,
+        inputs: { x: { shape: x, data: run.inputs.x.data.map((value) => special[Math.floor(value)]) } },
+      };
+    });
+    compareWindows("maxPool2d", x, options);
+    compareWindows("avgPool2d", x, options);
+    compareWindows("avgPool2d", x, { ...options, countIncludePad: false });
+  }
+}
+
+test("maxPool2d x=[2,3,4,8]: whole windows have the same bits with and without ceil mode", async () => {
   const x = randomTensor("x", [2, 3, 4, 8]);
   for (const engine of engines) {
     const run = (ceilMode: boolean): OpRun => ({

@@ -228,7 +228,7 @@ for (let seed = 0, made = 0; made < 30; seed++) {
   }));
 }
 
-// VGG's pools have a path of their own, four windows at a time: ties, NaN and -∞ there, and widths that leave windows over.
+// VGG's pools, which are done four windows at a time: ties, NaN and -∞ there, and widths that leave windows over.
 for (const width of [7, 8, 9, 10, 16, 18, 25]) {
   const x = [2, 3, 5, width];
   const name = `x=[${x}] kernel=2 stride=2`;
