@@ -21,7 +21,8 @@ export function exp(x: f64): f64 {
  * below 1e-11, far below float32's: Taylor's series to r^10 / 10!.
  */
 export function expOfNegative2(x: v128): v128 {
-  const least = f64x2.max(x, f64x2.splat(-700));
+  // Not max: pmax is one instruction, and NaN, which is not below anything, stays.
+  const least = f64x2.pmax(x, f64x2.splat(-700));
   const k = f64x2.nearest(f64x2.mul(least, f64x2.splat(1.4426950408889634)));
   const r = f64x2.sub(f64x2.sub(least, f64x2.mul(k, f64x2.splat(LN2_HIGH))), f64x2.mul(k, f64x2.splat(LN2_LOW)));
   let sum = f64x2.splat(1 / 3628800.0);
@@ -35,8 +36,9 @@ export function expOfNegative2(x: v128): v128 {
   sum = f64x2.add(f64x2.mul(sum, r), f64x2.splat(0.5));
   sum = f64x2.add(f64x2.mul(sum, r), f64x2.splat(1));
   sum = f64x2.add(f64x2.mul(sum, r), f64x2.splat(1));
-  const exponents = i64x2.extend_low_i32x4_s(i32x4.trunc_sat_f64x2_s_zero(k));
-  return f64x2.mul(sum, i64x2.shl(i64x2.add(exponents, i64x2.splat(1023)), 52));
+  // Numbers near 1.5 · 2^52 are whole: k + 1023 is in the last bits and, shifted up, the exponent of 2^k.
+  const exponents = f64x2.add(k, f64x2.splat(6755399441055744.0 + 1023.0));
+  return f64x2.mul(sum, i64x2.shl(exponents, 52));
 }
 
 /** Natural logarithm of a normal positive x: x = 2^k·m, m in [√½, √2), log m = 2·atanh((m − 1)/(m + 1)). NaN and ∞ stay. */

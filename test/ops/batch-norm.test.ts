@@ -5,7 +5,9 @@ import type { Engine } from "#src/core/engine.js";
 import { ShapeError, UsageError } from "#src/core/errors.js";
 import type { StateTensor } from "#src/core/tensor.js";
 import { BatchNorm1d, BatchNorm2d, Sequential } from "#src/nn/index.js";
+import { inMode } from "#src/nn/module.js";
 import { type BatchNormOptions, batchNorm, mul, sum } from "#src/ops/index.js";
+import { SGD } from "#src/optim/index.js";
 import { rejects } from "../engine/nets.js";
 import { maxRelativeError } from "../helpers/compare.js";
 import { compare, engines, gradients, oracle, refuses, reportAfter } from "../helpers/op-tests.js";
@@ -206,6 +208,28 @@ test("BatchNorm2d: evaluation and training in one scope each see the statistics 
     // Mean 3, unbiased variance 20/3.
     const deviation = Math.sqrt(20 / 3);
     assert.ok(maxRelativeError(await after.values(), [0, 1 / deviation, 2 / deviation, 3 / deviation]) < 1e-6);
+  }
+});
+
+test("BatchNorm2d: evaluated by inMode() between two steps of its training: the same weights and statistics", async () => {
+  for (const engine of engines) {
+    const results: Float32Array[][] = [];
+    for (const between of [false, true]) {
+      const net = new Sequential([new BatchNorm2d(engine, { numFeatures: 3 })]);
+      const sgd = new SGD(net.parameters(), { lr: 0.1, momentum: 0.9 });
+      for (let step = 0; step < 3; step++) {
+        const { data, shape } = randomTensor(`step ${step}`, [2, 3, 4, 4]);
+        await engine.scope(() => {
+          const y = net.forward(engine.tensor(data, shape));
+          net.zeroGrad();
+          sum(mul(y, mul(y, y))).backward();
+          sgd.step();
+        });
+        if (between) await inMode(net, false, () => net.forward(engine.tensor(data, shape))).data();
+      }
+      results.push(await Promise.all([...net.stateDict().values()].map((tensor) => tensor.read())));
+    }
+    assert.equal(results[0], results[1]);
   }
 });
 
