@@ -9,7 +9,7 @@
 //   backwardBias    dBias = column sums of dy
 // Next layer down: gemm.ts.
 import { storeRow } from "./conv2d";
-import { gemmBlock, KC, NR, packRows, packTransposed, PANEL_ROW_BYTES } from "./gemm";
+import { gemmBlock, KC, NR, PANEL_ROW_BYTES, packRows, packTransposed } from "./gemm";
 import { madd, sumLanes } from "./simd";
 
 /** Argument record of the linear kernels; addresses are 0 where a kernel does not use one. */

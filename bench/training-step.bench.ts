@@ -1,5 +1,5 @@
 /** A training step of A: forward, loss, backward, update of all weights with momentum, until the loss is in JavaScript. */
-import { crossEntropy, labelsTensor, SGD, vgg, vggLayers, type VggOptions, vggTotals } from "#src/index.js";
+import { crossEntropy, labelsTensor, SGD, type VggOptions, vgg, vggLayers, vggTotals } from "#src/index.js";
 import { type BenchCase, type BenchSettings, runAlone, runCases, uniform } from "./harness.js";
 
 /** So small that thousands of steps on one batch change nothing that matters for time. */

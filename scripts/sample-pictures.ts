@@ -1,8 +1,8 @@
 // Draws the pictures of weights/pictures: one of each class of `shapes`, enlarged four times, from a seed that no training
 // run has seen. Run after a build: npx tsx scripts/sample-pictures.ts
 import { mkdir, writeFile } from "node:fs/promises";
-import { encodePng, fromPlanes } from "#src/io/picture.js";
 import { SHAPE_NAMES, shapesPicture } from "#src/data/shapes.js";
+import { encodePng, fromPlanes } from "#src/io/picture.js";
 
 const SEED = 2014;
 const SIDE = 32;

@@ -18,16 +18,25 @@ export { type Counter, Parameter, StateTensor, Tensor } from "./core/tensor.js";
 export type { EngineOptions } from "./create-engine.js";
 export type { Batch, BatchSource } from "./data/batch-source.js";
 export { CIFAR10_NAMES, type Cifar10File, decodeCifar10 } from "./data/cifar10-records.js";
+export type { ColourShift } from "./data/colour.js";
 export {
   arrayDataset,
   type DataSplits,
   type Dataset,
+  type FolderDataset,
+  isFolder,
+  isInMemory,
   type Normalise,
+  type PictureSet,
   pixelStatistics,
   splitValidation,
 } from "./data/dataset.js";
 export { type Augment, Loader, type LoaderOptions } from "./data/loader.js";
+export { openBatches } from "./data/open-batches.js";
+export type { OpenBatchesOptions, PictureReader } from "./data/picture-reader.js";
 export { SHAPE_NAMES, shapes } from "./data/shapes.js";
+export { type StatisticsOptions, type TrainingStatistics, trainingStatistics } from "./data/statistics.js";
+export type { View } from "./data/view.js";
 export { decodeModel, encodeModel, type Stateful, type VggMetadata } from "./io/model-format.js";
 export { decodePicture, encodePng, fitPicture, type Picture } from "./io/picture.js";
 export {

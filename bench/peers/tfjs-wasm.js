@@ -1,9 +1,9 @@
 // TensorFlow.js with its WebAssembly backend (XNNPACK kernels). NHWC activations, HWIO filters, fused convolution +
 // bias + ReLU. Its own code turns threads off in Node, so a Node user gets one.
 
-import * as tf from "@tensorflow/tfjs-core";
-import { setWasmPaths, version_wasm } from "@tensorflow/tfjs-backend-wasm";
 import { fileURLToPath } from "node:url";
+import { setWasmPaths, version_wasm } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
 import { biasOf, inputOf, weightOf } from "./net.js";
 import { serve } from "./serve.js";
 

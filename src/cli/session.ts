@@ -4,7 +4,7 @@
  */
 import type { Engine } from "../core/engine.js";
 import { DataError } from "../core/errors.js";
-import { type Dataset, type Normalise, pixelStatistics } from "../data/dataset.js";
+import { type Dataset, inMemory, type Normalise, pixelStatistics } from "../data/dataset.js";
 import { openData } from "../data/open-data.js";
 import { createEngine } from "../engine.js";
 import { loadModel, saveModel, type VggMetadata } from "../io/checkpoint.js";
@@ -25,9 +25,10 @@ const AUGMENT = { cropPadding: 4, flip: true } as const;
 /** Starts an engine, reads the data and builds the net. */
 export async function openTrainSession(request: TrainRequest): Promise<TrainSession> {
   const data = await openData(request.data, { seed: request.seed });
-  const inputSize = squareSide(data.train);
+  const pictures = { train: inMemory("verydeep train", data.train), test: inMemory("verydeep train", data.test) };
+  const inputSize = squareSide(pictures.train);
   const classNames = data.train.classNames;
-  const normalise = pixelStatistics(data.train);
+  const normalise = pixelStatistics(pictures.train);
   const metadata: VggMetadata = {
     config: vggConfigName(request.config),
     classes: classNames,
@@ -61,7 +62,7 @@ export async function openTrainSession(request: TrainRequest): Promise<TrainSess
     records: (signal) =>
       train(model, data, { epochs, batch, lr, seed, normalise, signal, augment: AUGMENT, schedule: oneCycle() }),
     save: (file) => saveModel(file, model, metadata),
-    test: () => evaluate(model, data.test, { batch, normalise }),
+    test: () => evaluate(model, pictures.test, { batch, normalise }),
   };
 }
 

@@ -1,5 +1,5 @@
 /** `verydeep summary`: the layers of a net, their shapes, parameters and multiply-accumulates. Needs no engine. */
-import { type VggLayer, vggName, vggLayers, vggTotals } from "../models/vgg-config.js";
+import { type VggLayer, vggLayers, vggName, vggTotals } from "../models/vgg-config.js";
 import type { Command } from "../vendor/command-line.js";
 import { byteSize, grouped, parseWhole, table } from "./numbers.js";
 import type { Output } from "./output.js";

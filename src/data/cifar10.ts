@@ -10,7 +10,7 @@ import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { DataError } from "../core/errors.js";
 import { CIFAR10_NAMES, type Cifar10File, decodeCifar10 } from "./cifar10-records.js";
-import { type DataSplits, splitValidation } from "./dataset.js";
+import { type DataSplits, type Dataset, splitValidation } from "./dataset.js";
 
 /**
  * Reads a directory: all `data_batch_*.bin` in numeric order, a seeded part of them as validation set, and `test_batch.bin`.
@@ -19,7 +19,7 @@ import { type DataSplits, splitValidation } from "./dataset.js";
 export async function cifar10(
   directory: string,
   { seed = 1, validationFraction = 0.1 }: { readonly seed?: number; readonly validationFraction?: number } = {},
-): Promise<DataSplits> {
+): Promise<DataSplits<Dataset>> {
   const unreadable = (file: string, error: unknown): DataError =>
     new DataError(
       `cifar10: cannot be read (${file} ${errorCode(error)}). Pass the directory that holds data_batch_1.bin and test_batch.bin.`,
@@ -52,7 +52,7 @@ export async function cifar10(
   const test = decodeCifar10("cifar10 test", [await read("test_batch.bin")], classNames);
   const learn = decodeCifar10("cifar10 train", files, classNames);
   const { train, validation } = splitValidation(learn, validationFraction, seed);
-  return { train, validation: { ...validation, name: "cifar10 validation" }, test };
+  return { train, validation: { ...validation, name: "cifar10 validation" }, test, notes: [] };
 }
 
 function parseNames({ path, bytes }: Cifar10File): string[] {

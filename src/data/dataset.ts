@@ -1,29 +1,63 @@
 /**
- * What a data set is: labelled pictures in memory, as bytes. Owns the checks, splitting and the statistics that
- * normalisation needs; leaves files to cifar10.ts, made-up pictures to shapes.ts, and batches to loader.ts.
+ * What a data set is: labelled pictures, in memory as bytes or in files. Owns the checks, splitting and the mean and deviation of those
+ * in memory; leaves files to cifar10.ts, mnist.ts and folder.ts, made-up pictures to shapes.ts, batches to loader.ts.
  */
 import { DataError, ShapeError, UsageError } from "../core/errors.js";
 import { Random } from "../core/random.js";
+import type { PictureReader } from "./picture-reader.js";
 
-/** Labelled pictures in memory: bytes, NCHW (RGB planes), one class index each. */
-export interface Dataset {
+/** Labelled pictures, wherever they are: what all sets have in common. */
+export interface PictureSet {
   readonly name: string;
   /** Name of each class, by class index. */
   readonly classNames: readonly string[];
   readonly channels: number;
-  readonly height: number;
-  readonly width: number;
-  /** Pixels, `[count, channels, height, width]`, 0..255. */
-  readonly images: Uint8Array;
   /** Class index of each picture; its length is the count of pictures. */
   readonly labels: Uint16Array;
 }
 
+/** Labelled pictures in memory: bytes, NCHW (RGB planes), one class index each. */
+export interface Dataset extends PictureSet {
+  readonly height: number;
+  readonly width: number;
+  /** Pixels, `[count, channels, height, width]`, 0..255. */
+  readonly images: Uint8Array;
+}
+
+/** Labelled pictures in files, PNG or JPEG, of any size; always RGB (`channels` 3). */
+export interface FolderDataset extends PictureSet {
+  /** Path of each picture. */
+  readonly files: readonly string[];
+  /** What reads them. It comes with the set, so that nothing that works in browsers need know Node's. */
+  readonly reader: PictureReader;
+}
+
 /** A data set cut in three: learn from `train`, choose by `validation`, report `test`. */
-export interface DataSplits {
-  readonly train: Dataset;
-  readonly validation: Dataset;
-  readonly test: Dataset;
+export interface DataSplits<S extends PictureSet = PictureSet> {
+  readonly train: S;
+  readonly validation: S;
+  readonly test: S;
+  /** What the user must be told about these pictures; mostly empty. */
+  readonly notes: readonly string[];
+}
+
+/** Whether the pictures are in memory. */
+export function isInMemory(set: PictureSet): set is Dataset {
+  return "images" in set;
+}
+
+/** Whether the pictures are in files. */
+export function isFolder(set: PictureSet): set is FolderDataset {
+  return "files" in set;
+}
+
+/**
+ * The set as one in memory, for what can use no other.
+ * @throws UsageError for pictures in files.
+ */
+export function inMemory(op: string, set: PictureSet): Dataset {
+  if (isInMemory(set)) return set;
+  throw new UsageError(`${op}: the pictures are not in memory (set ${set.name}). Read them with openBatches.`);
 }
 
 /** Per-channel normalisation, in units of bytes (0..255): x = (pixel - mean[c]) / std[c]. */

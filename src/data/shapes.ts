@@ -51,7 +51,7 @@ export interface ShapesOptions {
  * Takes 1.6 s for 12,000 pictures on one core. The three splits share one array.
  * @throws UsageError for a count, seed or fraction out of range.
  */
-export function shapes(options: ShapesOptions = {}): DataSplits {
+export function shapes(options: ShapesOptions = {}): DataSplits<Dataset> {
   const { count = 12000, seed = 1, testFraction = 1 / 6, validationFraction = 0.1 } = options;
   if (!Number.isInteger(count) || count < 3) {
     throw new UsageError(
@@ -89,6 +89,7 @@ export function shapes(options: ShapesOptions = {}): DataSplits {
     train: part("train", 0, trainCount),
     validation: part("validation", trainCount, count - testCount),
     test: part("test", count - testCount, count),
+    notes: [],
   };
 }
 

@@ -12,7 +12,14 @@ const MAX_FILE_BYTES = 1_000_000_000;
  * @throws DataError for a file that is missing, unreadable, or not a picture.
  */
 export async function readPicture(file: string): Promise<Picture> {
-  let bytes: Uint8Array;
+  return decodePicture(await readPictureFile(file), file);
+}
+
+/**
+ * Reads the bytes of a picture file, without a look at them.
+ * @throws DataError for a file that is missing, unreadable, no regular file, or absurdly large.
+ */
+export async function readPictureFile(file: string): Promise<Uint8Array> {
   try {
     const stats = await stat(file);
     if (!stats.isFile())
@@ -22,7 +29,7 @@ export async function readPicture(file: string): Promise<Picture> {
         `readPicture: the file is too large for a picture (path ${file}, ${stats.size} bytes). Make it smaller.`,
       );
     }
-    bytes = await readFile(file);
+    return await readFile(file);
   } catch (error) {
     if (error instanceof DataError) throw error;
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
@@ -31,5 +38,4 @@ export async function readPicture(file: string): Promise<Picture> {
     }
     throw new DataError(`readPicture: the file cannot be read (path ${file}, ${code}). Check its permissions.`);
   }
-  return decodePicture(bytes, file);
 }

@@ -1,11 +1,12 @@
 /**
  * Pictures: decodes PNG and JPEG by content, resizes, and cuts the square that a net looks at. The two formats are in png.ts and
- * jpeg.ts, files in picture-file.ts. Plain arithmetic only: the same bytes give the same pixels on every machine.
+ * jpeg.ts, resizing in resample.ts, files in picture-file.ts. Plain arithmetic only: the same bytes give the same pixels on every machine.
  */
 import { DataError, UsageError } from "../core/errors.js";
 import { decodeJpeg, isJpeg } from "./jpeg.js";
-import { MAX_PIXELS, type Picture, toPlanes } from "./pixels.js";
+import { MAX_PIXELS, type Picture } from "./pixels.js";
 import { decodePng, isPng } from "./png.js";
+import { interleaved, resample, rescaledSize } from "./resample.js";
 
 export { fromPlanes, type Picture, toPlanes } from "./pixels.js";
 export { encodePng } from "./png.js";
@@ -48,9 +49,9 @@ export function resizePicture(picture: Picture, width: number, height: number): 
         "Pass a smaller size.",
     );
   }
-  const columns = axisTaps(picture.width, width, 0, width);
-  const rows = axisTaps(picture.height, height, 0, height);
-  return { width, height, pixels: resample(picture, columns, rows) };
+  const pixels = new Uint8Array(width * height * 3);
+  resample(interleaved(picture), { width, height, top: 0, left: 0, rows: height, columns: width }, pixels, 3);
+  return { width, height, pixels };
 }
 
 /**
@@ -65,89 +66,12 @@ export function fitPicture(picture: Picture, size: number): Uint8Array {
       `fitPicture: the size is not a positive whole number, 10000 at most (size ${size}). Pass the input size of the net.`,
     );
   }
-  const { width, height } = picture;
-  const smaller = Math.min(width, height);
-  const columns = centredTaps(width, Math.floor((width * size) / smaller), size);
-  const rows = centredTaps(height, Math.floor((height * size) / smaller), size);
-  return toPlanes({ width: size, height: size, pixels: resample(picture, columns, rows) });
-}
-
-/** For each output position of one axis, which input positions it takes and with what weights; both ends never go backwards. */
-interface AxisTaps {
-  readonly count: number;
-  /** First input position of each output. */
-  readonly first: Int32Array;
-  /** One past the last. */
-  readonly end: Int32Array;
-  /** Weights of each output, `stride` apart, in the order of the inputs; they sum to 1. */
-  readonly weights: Float64Array;
-  readonly stride: number;
-}
-
-/** Taps of outputs `[begin, begin + count)` of an axis that is scaled from inSize to outSize. */
-function axisTaps(inSize: number, outSize: number, begin: number, count: number): AxisTaps {
-  const scale = inSize / outSize;
-  const reach = Math.max(1, scale);
-  const stride = Math.min(inSize, 2 * Math.ceil(reach) + 1);
-  const first = new Int32Array(count);
-  const end = new Int32Array(count);
-  const weights = new Float64Array(count * stride);
-  for (let o = 0; o < count; o++) {
-    const centre = (begin + o + 0.5) * scale;
-    first[o] = Math.max(0, Math.ceil(centre - reach - 0.5));
-    end[o] = Math.min(inSize, Math.floor(centre + reach - 0.5) + 1);
-    let sum = 0;
-    for (let i = first[o]; i < end[o]; i++) sum += 1 - Math.abs(i + 0.5 - centre) / reach;
-    for (let i = first[o]; i < end[o]; i++) {
-      weights[o * stride + i - first[o]] = (1 - Math.abs(i + 0.5 - centre) / reach) / sum;
-    }
-  }
-  return { count, first, end, weights, stride };
-}
-
-/** Taps of the middle `size` outputs; an odd pixel is left out at the far end. */
-function centredTaps(inSize: number, outSize: number, size: number): AxisTaps {
-  return axisTaps(inSize, outSize, Math.floor((outSize - size) / 2), size);
-}
-
-/**
- * Goes through the input rows once: each is resampled along x and added, weighted, to the output rows that take it. Memory is that of
- * the output, and the order of the sums is fixed.
- */
-function resample({ width, pixels }: Picture, columns: AxisTaps, rows: AxisTaps): Uint8Array {
-  const line = new Float64Array(columns.count * 3);
-  const sums = new Float64Array(rows.count * line.length);
-  let oldest = 0;
-  for (let y = rows.first[0]; y < rows.end[rows.count - 1]; y++) {
-    while (rows.end[oldest] <= y) oldest++;
-    resampleLine(pixels, y * width * 3, columns, line);
-    for (let o = oldest; o < rows.count && rows.first[o] <= y; o++) {
-      const weight = rows.weights[o * rows.stride + y - rows.first[o]];
-      for (let i = 0; i < line.length; i++) sums[o * line.length + i] += weight * line[i];
-    }
-  }
-  const out = new Uint8Array(sums.length);
-  // The weights sum to 1 but for the last bits, so no clamp is needed below 255.5.
-  for (let i = 0; i < out.length; i++) out[i] = Math.floor(sums[i] + 0.5);
-  return out;
-}
-
-function resampleLine(pixels: Uint8Array, start: number, columns: AxisTaps, line: Float64Array): void {
-  const { count, first, end, weights, stride } = columns;
-  for (let o = 0; o < count; o++) {
-    let red = 0;
-    let green = 0;
-    let blue = 0;
-    for (let x = first[o]; x < end[o]; x++) {
-      const weight = weights[o * stride + x - first[o]];
-      red += weight * pixels[start + x * 3];
-      green += weight * pixels[start + x * 3 + 1];
-      blue += weight * pixels[start + x * 3 + 2];
-    }
-    line[o * 3] = red;
-    line[o * 3 + 1] = green;
-    line[o * 3 + 2] = blue;
-  }
+  const { width, height } = rescaledSize(picture.width, picture.height, size);
+  const planes = new Uint8Array(3 * size * size);
+  const top = Math.floor((height - size) / 2);
+  const left = Math.floor((width - size) / 2);
+  resample(interleaved(picture), { width, height, top, left, rows: size, columns: size }, planes);
+  return planes;
 }
 
 function isSize(value: number): boolean {

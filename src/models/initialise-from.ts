@@ -9,7 +9,7 @@
 import { UsageError } from "../core/errors.js";
 import { StateTensor } from "../core/tensor.js";
 import type { Module, StateValues } from "../nn/module.js";
-import { netTensorShapes, type NetLayer } from "./net-config.js";
+import { type NetLayer, netTensorShapes } from "./net-config.js";
 import { type VggConfigName, type VggOptions, vggLayers } from "./vgg-config.js";
 
 /** A net of the table, as `vgg` takes it. */

@@ -5,7 +5,7 @@
 import { DivergedError, UsageError } from "../core/errors.js";
 import type { Batch } from "../data/batch-source.js";
 import type { DataSplits, Normalise } from "../data/dataset.js";
-import { pixelStatistics } from "../data/dataset.js";
+import { inMemory, pixelStatistics } from "../data/dataset.js";
 import { type Augment, Loader } from "../data/loader.js";
 import { engineOf, inMode, type Module } from "../nn/module.js";
 import { crossEntropy, labelRank, labelsTensor } from "../ops/loss.js";
@@ -84,8 +84,9 @@ export async function* train(
     throw new UsageError(`train: epochs must be a positive whole number (epochs ${epochs}). Change it.`);
   }
   const engine = engineOf("train", model);
-  const normalise = options.normalise ?? pixelStatistics(data.train);
-  const loader = new Loader(data.train, { batch, seed, shuffle: true, normalise, augment: options.augment ?? {} });
+  const pictures = { train: inMemory("train", data.train), validation: inMemory("train", data.validation) };
+  const normalise = options.normalise ?? pixelStatistics(pictures.train);
+  const loader = new Loader(pictures.train, { batch, seed, shuffle: true, normalise, augment: options.augment ?? {} });
   const isBias = (name: string): boolean => name.endsWith("bias");
   const optimiser = new SGD(
     [
@@ -102,7 +103,7 @@ export async function* train(
     model.train();
     const epochStart = performance.now();
     let lossSum = 0;
-    let pictures = 0;
+    let seen = 0;
     const batches = loader.epoch(epoch - 1);
     let next = batches.next();
     while (!next.done) {
@@ -119,7 +120,7 @@ export async function* train(
       step++;
       if (!Number.isFinite(loss)) throw diverged(loss, step, optimiser.lr);
       lossSum += loss * labels.length;
-      pictures += labels.length;
+      seen += labels.length;
       yield {
         kind: "step",
         epoch,
@@ -133,7 +134,7 @@ export async function* train(
       };
     }
     const trainMs = performance.now() - epochStart;
-    const validation = await evaluate(model, data.validation, {
+    const validation = await evaluate(model, pictures.validation, {
       batch,
       normalise,
       ...(signal === undefined ? {} : { signal }),
@@ -142,11 +143,11 @@ export async function* train(
       kind: "epoch",
       epoch,
       step,
-      trainLoss: lossSum / pictures,
+      trainLoss: lossSum / seen,
       valTop1: validation.top1,
       valTop5: validation.top5,
       valLoss: validation.loss,
-      imagesPerSecond: (pictures * 1000) / trainMs,
+      imagesPerSecond: (seen * 1000) / trainMs,
       seconds: (performance.now() - start) / 1000,
     };
   }

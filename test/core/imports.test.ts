@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   nn: ["core", "ops"],
   optim: ["core"],
   models: ["core", "nn"],
-  data: ["core"],
+  data: ["core", "io"],
   io: ["core", "nn", "models", "vendor"],
   train: ["core", "ops", "nn", "optim", "data"],
   "collect.ts": [],

@@ -13,7 +13,7 @@ import {
   saveModel,
   type VggMetadata,
 } from "#src/io/checkpoint.js";
-import { decodeMetadata, encodeMetadata, decodeModel, encodeModel } from "#src/io/model-format.js";
+import { decodeMetadata, decodeModel, encodeMetadata, encodeModel } from "#src/io/model-format.js";
 import { openSafetensors, writeSafetensors } from "#src/io/safetensors.js";
 import { vgg } from "#src/models/vgg.js";
 import { vggLayers, vggTensorShapes } from "#src/models/vgg-config.js";

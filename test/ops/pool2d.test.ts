@@ -14,7 +14,7 @@ import {
 } from "#src/ops/index.js";
 import { sameValues } from "../helpers/compare.js";
 import { apart } from "../helpers/finite-differences.js";
-import { reportAfter, compare, engines, gradients, oracle, refuses, valuesOf } from "../helpers/op-tests.js";
+import { compare, engines, gradients, oracle, refuses, reportAfter, valuesOf } from "../helpers/op-tests.js";
 import { type Inputs, type OpRun, randomTensor, runOp } from "../helpers/run-op.js";
 
 reportAfter();

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { ShapeError } from "#src/core/errors.js";
 import { add, crossEntropy, euclideanLoss, labelsTensor, mseLoss, mul, scale, sum } from "#src/ops/index.js";
 import { maxRelativeError } from "../helpers/compare.js";
-import { compare, engines, gradients, oracle, refuses, ROUNDING, reportAfter } from "../helpers/op-tests.js";
+import { compare, engines, gradients, oracle, ROUNDING, refuses, reportAfter } from "../helpers/op-tests.js";
 import { type OpRun, randomTensor, runOp } from "../helpers/run-op.js";
 
 reportAfter();

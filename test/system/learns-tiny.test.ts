@@ -23,14 +23,14 @@ function onlyClasses(dataset: Dataset, classes: readonly number[]): Dataset {
   return { ...rest, classNames, labels: labels.map((label) => classes.indexOf(label)) };
 }
 
-function tinyShapes(): DataSplits {
-  const { train, validation, test } = shapes({ count: 2000, seed: 1 });
+function tinyShapes(): DataSplits<Dataset> {
+  const { train, validation, test, notes } = shapes({ count: 2000, seed: 1 });
   const tiny = (dataset: Dataset): Dataset => onlyClasses(dataset, CLASSES);
-  return { train: tiny(train), validation: tiny(validation), test: tiny(test) };
+  return { train: tiny(train), validation: tiny(validation), test: tiny(test), notes };
 }
 
 /** The loss of every step, and the accuracy on the test pictures before and after. */
-async function learn(data: DataSplits, threads: number, classifier: readonly number[], options: TrainOptions) {
+async function learn(data: DataSplits<Dataset>, threads: number, classifier: readonly number[], options: TrainOptions) {
   const engine = await createEngine({ threads });
   const model = vgg("A", { classes: 3, inputSize: 32, width: 0.125, classifier, seed: 1 }, engine);
   const normalise = { mean: [128, 128, 128], std: [64, 64, 64] };

@@ -5,7 +5,7 @@ import type { Engine } from "#src/core/engine.js";
 import { DivergedError, UsageError } from "#src/core/errors.js";
 import type { Tensor } from "#src/core/tensor.js";
 import { pixelStatistics } from "#src/data/dataset.js";
-import { openData } from "#src/data/open-data.js";
+import { shapes } from "#src/data/shapes.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
 import { Linear, Module, ReLU, Sequential } from "#src/nn/index.js";
@@ -15,7 +15,7 @@ import { type EpochRecord, type StepRecord, type TrainOptions, train } from "#sr
 import { rejects, weightsHash } from "../engine/nets.js";
 
 const engine = await createEngine({ threads: 2 });
-const data = await openData("shapes:200");
+const data = shapes({ count: 200 });
 const CLASSES = data.train.classNames.length;
 const BATCH = 32;
 const STEPS = Math.ceil(data.train.labels.length / BATCH);

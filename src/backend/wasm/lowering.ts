@@ -14,8 +14,8 @@ import { LRN_LOWERINGS } from "./lowering/lrn.js";
 import { OPTIMIZER_LOWERINGS } from "./lowering/optimizer.js";
 import { POOL2D_LOWERINGS } from "./lowering/pool2d.js";
 import { RANDOM_LOWERINGS } from "./lowering/random.js";
-import { UPSAMPLE_LOWERINGS } from "./lowering/upsample.js";
 import { STRIDED_COPY_LOWERINGS } from "./lowering/strided-copy.js";
+import { UPSAMPLE_LOWERINGS } from "./lowering/upsample.js";
 
 export type { Launch, LoweringOptions } from "./lowering/launch.js";
 

@@ -1,0 +1,41 @@
+/** What a set of pictures in files needs of whoever reads them: types alone. Node's reader is folder-loader.ts. */
+import type { BatchSource } from "./batch-source.js";
+import type { ColourSums } from "./colour.js";
+import type { FolderDataset } from "./dataset.js";
+import type { LoaderOptions } from "./loader.js";
+
+/** {@link LoaderOptions}, and what concerns files alone. */
+export interface OpenBatchesOptions extends LoaderOptions {
+  /**
+   * Threads that decode files, beside those that compute. Default 1: VGG-11 at 224 on two cores takes about a picture in half a second, and
+   * one thread decodes a photograph of 300 pixels in about a fiftieth of that (scripts/long/folder-loading.ts).
+   */
+  readonly workers?: number | undefined;
+  /** Batches made ahead of the one in use, at most. Default 2, and fewer where they would take more than 256 MB, but at least 1. */
+  readonly prefetch?: number | undefined;
+  /** Folder for decoded, rescaled pictures, made if missing; may be shared and removed at any time. Default: no cache. It changes no bits. */
+  readonly cacheDir?: string | undefined;
+  /**
+   * A picture that cannot be decoded ends the epoch ("fail", the default), or its place is taken by the next good picture of the set, in the
+   * set's order ("skip"). A file that cannot be read always ends the epoch.
+   */
+  readonly onBadPicture?: "fail" | "skip" | undefined;
+  /** Told once for each picture that is skipped, and once where the cache cannot be written. */
+  readonly onNote?: ((text: string) => void) | undefined;
+}
+
+export interface SumOptions {
+  /** Rescales each picture first, to this smaller side. Default: as it is. */
+  readonly scale?: number | undefined;
+  readonly workers?: number | undefined;
+  readonly onBadPicture?: "fail" | "skip" | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface PictureReader {
+  /** Batches of a set's pictures. */
+  batches(set: FolderDataset, options: OpenBatchesOptions): BatchSource;
+  /** Sums over all pixels of some files. */
+  colourSums(files: readonly string[], options: SumOptions): Promise<ColourSums>;
+}
