@@ -89,5 +89,7 @@ function copyrightComments(input) {
 
 const parts = { wasm: buildWasm, types: buildTypes, vendor: buildVendor };
 const asked = process.argv.slice(2);
+// The compiler also writes src/vendor/, unbundled: the bundles have to follow.
+if (asked.includes("types")) asked.push("vendor");
 if (asked.length === 0) rmSync(path.join(root, "dist"), { recursive: true, force: true });
 for (const part of asked.length === 0 ? Object.keys(parts) : asked) await parts[part]();

@@ -6,7 +6,12 @@ import type { Engine } from "./core/engine.js";
 import { createEngineOn, type EngineOptions, type Host } from "./create-engine.js";
 
 const BROWSER: Host = {
-  readKernels: (url) => WebAssembly.compileStreaming(fetch(url)),
+  async readKernels(url) {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}: ${url}`);
+    // Not compileStreaming: many a server does not know the type application/wasm, and 30 kB need no streaming.
+    return WebAssembly.compile(await response.arrayBuffer());
+  },
   createPool: null,
   defaultThreads: async () => 1,
   // A page cannot ask its collector for anything; a turn lets finalizers run that are due.

@@ -1,0 +1,124 @@
+/** The library in a real browser, from dist/ as it is: the same bits as in Node, and not one complaint in the console. */
+import { readFile } from "node:fs/promises";
+import type { BrowserContext, Page } from "playwright-core";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import * as verydeep from "#src/index.js";
+import { chromiumPath, launchChromium } from "./chromium.js";
+import { type Site, serve } from "./serve.js";
+import { classify, trainTiny } from "./tiny-training.js";
+
+/** Each takes a second or two. */
+const LIMIT_MS = 60_000;
+
+let site: Site;
+let browser: { context: BrowserContext; close(): Promise<void> };
+
+const program = chromiumPath;
+if (program === undefined) {
+  console.log("SKIPPED the browser: neither Chromium nor Chrome is here; apt-get install chromium, or set CHROMIUM");
+} else {
+  test.before(async () => {
+    site = await serve();
+    browser = await launchChromium(program);
+  });
+  test.after(async () => {
+    await browser.close();
+    await site.close();
+  });
+}
+const browserTest = program === undefined ? test.skip : test;
+
+/** Evaluates code in a page; a page that says nothing fails its test rather than hanging all. */
+async function run(page: Page, code: string): Promise<unknown> {
+  const late = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`the page gave no answer in ${LIMIT_MS / 1000} s`)), LIMIT_MS).unref();
+  });
+  return Promise.race([page.evaluate(code), late]);
+}
+
+/** A page of the site, what its console said, and what it asked for in vain. */
+async function openPage(): Promise<{ page: Page; complaints: string[] }> {
+  const page = await browser.context.newPage();
+  const complaints: string[] = [];
+  page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
+  page.on("response", (response) => {
+    if (response.status() >= 400) complaints.push(`${response.status()}: ${response.url()}`);
+  });
+  await page.goto(site.url);
+  return { page, complaints };
+}
+
+browserTest("A-LRN on shapes, 6 steps: losses and weights of the page have the bits of Node's", async () => {
+  const { page, complaints } = await openPage();
+  const found = await run(
+    page,
+    `Promise.all([import("/dist/browser.js"), import("/test/browser/tiny-training.js")])
+      .then(([verydeep, { trainTiny }]) => trainTiny(verydeep))`,
+  );
+  assert.equal(complaints, []);
+  const expected = await trainTiny(verydeep);
+  assert.is(expected.losses.length, 6);
+  assert.equal(found, expected);
+  // Of the two builds of the kernels only the one for plain memory is fetched, and no code of Node's.
+  assert.equal(
+    site.paths.filter((path) => path.endsWith(".wasm")),
+    ["/dist/wasm/kernels-plain.wasm"],
+  );
+  const nodes = ["/dist/index.js", "/dist/engine.js", "/dist/backend/wasm/pool.js"];
+  assert.equal(
+    site.paths.filter((path) => nodes.includes(path)),
+    [],
+  );
+  await page.close();
+});
+
+browserTest("the same in a Web Worker", async () => {
+  const { page, complaints } = await openPage();
+  const found = await run(
+    page,
+    `new Promise((resolve, reject) => {
+      const worker = new Worker("/test/browser/worker.js", { type: "module" });
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = ({ message }) => reject(new Error(message));
+    })`,
+  );
+  assert.equal(complaints, []);
+  assert.equal(found, await trainTiny(verydeep));
+  await page.close();
+});
+
+for (const picture of ["weights/pictures/heart.png", "test/fixtures/pictures/progressive.jpg"]) {
+  browserTest(`the package's net classifies ${picture}, fetched, as in Node`, async () => {
+    const { page, complaints } = await openPage();
+    const found = await run(
+      page,
+      `(async () => {
+        const [verydeep, { classify }] = await Promise.all([import("/dist/browser.js"), import("/test/browser/tiny-training.js")]);
+        const bytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
+        return classify(verydeep, await bytes("/weights/shapes-vgg.safetensors"), await bytes("/${picture}"));
+      })()`,
+    );
+    assert.equal(complaints, []);
+    const bytes = (path: string) => readFile(new URL(`../../${path}`, import.meta.url));
+    const expected = await classify(verydeep, await bytes("weights/shapes-vgg.safetensors"), await bytes(picture));
+    assert.equal(found, expected);
+    if (picture.includes("heart")) assert.is(expected.label, "heart");
+    await page.close();
+  });
+}
+
+browserTest("threads: 2 in a page is an error that says what to do", async () => {
+  const { page, complaints } = await openPage();
+  const found = await run(
+    page,
+    `import("/dist/browser.js").then(({ createEngine }) => createEngine({ threads: 2 })).catch((error) => String(error))`,
+  );
+  assert.is(found, "UsageError: wasm: there is no pool of threads in browsers yet (threads 2). Use one thread.");
+  assert.equal(complaints, []);
+  await page.close();
+});
+
+test.run();
