@@ -56,8 +56,8 @@ function convNet({ inChannels, outChannels, size }) {
   return { layers: [layer], macs, firstMacs: macs, classes: null };
 }
 
-function vggNet({ config, inputSize = 224, classes = 1000, classifier = [4096, 4096] }) {
-  const options = { inputSize, classes, classifier };
+function vggNet({ config, inputSize = 224, classes = 1000, width = 1, classifier = [4096, 4096] }) {
+  const options = { inputSize, classes, width, classifier };
   const all = vggLayers(config, options);
   const layers = [];
   for (const { kind, name, inShape, inChannels, outChannels } of all) {

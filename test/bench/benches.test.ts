@@ -1,5 +1,6 @@
 /** The benches run, and their rows have the shape that bench/README.md and bench/peers/README.md promise. Times are not judged. */
 import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -155,6 +156,20 @@ for (const [option, value, message] of [
     const { code, stdout, stderr } = await run("bench/peers/run.js", ["--engines", "ours", option, value]);
     assert.equal([code, stdout], [2, ""]);
     assert.match(stderr, message);
+  });
+}
+
+if (existsSync(path.join(ROOT, "bench/peers/node_modules"))) {
+  console.log("SKIPPED what the peer benchmark says without its packages: bench/peers/node_modules is there");
+} else {
+  test("bench/peers/run.js without the peers' packages: one line says what to install, code 2", async () => {
+    const { code, stdout, stderr } = await run("bench/peers/run.js", []);
+    assert.equal([code, stdout], [2, ""]);
+    assert.is(
+      stderr,
+      "peers: not installed: @tensorflow/tfjs-backend-wasm, onnxruntime-web, onnxruntime-node, @jax-js/jax. " +
+        "Run (cd bench/peers && npm ci --ignore-scripts), or leave them out with --engines ours,pytorch.\n",
+    );
   });
 }
 
