@@ -11,7 +11,7 @@ export const CASE_NAMES = ROWS.filter(({ small }) => !small).map(({ name }) => n
 export const SMALL_CASE_NAMES = ROWS.filter(({ small }) => small).map(({ name }) => name);
 
 /** SGD of the training cases: rates so small that losses of float32 engines stay together for the steps compared. */
-const OPTIMISER = { lr: 1e-3, momentum: 0.9, weightDecay: 5e-4 };
+const OPTIMISER = { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 };
 
 /**
  * The job of a case:
