@@ -61,4 +61,13 @@ export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
 export { type EvaluateOptions, type Evaluation, evaluate } from "./train/evaluate.js";
+export {
+  argmax,
+  type ClassAccuracy,
+  type Confusion,
+  PredictionCounts,
+  perClassAccuracy,
+  rankOf,
+  topConfusions,
+} from "./train/metrics.js";
 export { type EpochRecord, type StepRecord, type TrainOptions, train } from "./train/trainer.js";
