@@ -10,3 +10,4 @@ export { createEngine } from "./engine.js";
 export { loadModel, saveModel } from "./io/checkpoint.js";
 export { readPicture } from "./io/picture-file.js";
 export * from "./portable.js";
+export { writeReport } from "./report/write-report.js";

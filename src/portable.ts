@@ -60,6 +60,17 @@ export {
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
+export { confusionSvg } from "./report/confusion.js";
+export { curvesPng, curvesSvg } from "./report/curves.js";
+export { summaryPage } from "./report/page.js";
+export type {
+  ReportConfusion,
+  ReportEpoch,
+  ReportEvent,
+  ReportStep,
+  ReportTest,
+  RunReport,
+} from "./report/run-report.js";
 export { type EvaluateOptions, type Evaluation, evaluate } from "./train/evaluate.js";
 export {
   argmax,
