@@ -41,7 +41,7 @@ export function conv2dForward(args: usize, scratch: usize, grainBegin: i32, grai
     const p0 = (grain / (s.mBlocks * s.groupBlocks)) * s.nBlock;
     const n = min(s.nBlock, pixels - p0);
     const panels = (n + NR - 1) / NR;
-    makeOffsetTable(table, s, p0, n);
+    makeOffsetTable(table, s, p0, n, 0, s.kH * s.kW);
     for (let group = group0; group < groupEnd; group++) {
       const x = s.x + <usize>group * groupBytes;
       const channel0 = group * outC + m0;
@@ -146,7 +146,7 @@ export function conv2dBackwardInput(args: usize, scratch: usize, grainBegin: i32
     for (let p0 = image0 * outPlane; p0 < pixelEnd; p0 += s.nBlock) {
       const n = min(s.nBlock, pixelEnd - p0);
       const panels = (n + NR - 1) / NR;
-      makeOffsetTable(table, s, p0, n);
+      makeOffsetTable(table, s, p0, n, 0, taps);
       for (let group = group0; group < groupEnd; group++) {
         const channel0 = group * inC + c0;
         for (let o0 = 0; o0 < outC; o0 += KC) {
@@ -221,7 +221,8 @@ export function conv2dBackwardWeight(args: usize, scratch: usize, grainBegin: i3
   const s = changetype<Conv2dArgs>(args);
   const inC = s.inC / s.groups;
   const outC = s.outC / s.groups;
-  const rows = inC * s.kH * s.kW;
+  const taps = s.kH * s.kW;
+  const rows = inC * taps;
   const groupBytes = (<usize>inC * s.inH * s.inW) << 2;
   const pixels = s.batch * s.outH * s.outW;
   const rowBytes = (<usize>s.nBlock) << 2;
@@ -243,7 +244,7 @@ export function conv2dBackwardWeight(args: usize, scratch: usize, grainBegin: i3
     const pixelEnd = min(pixels, pixelBegin + s.chunk);
     for (let p0 = pixelBegin; p0 < pixelEnd; p0 += KC) {
       const k = min(KC, pixelEnd - p0);
-      makeOffsetTable(table, s, p0, k);
+      makeOffsetTable(table, s, p0, k, r0 % taps, min(n, taps));
       let tile = tiles;
       for (let group = group0; group < groupEnd; group++) {
         im2colPackRows(packed, table, s, s.x + <usize>group * groupBytes, r0, n, k);

@@ -18,10 +18,11 @@ import { Conv2dArgs } from "./conv2d-args";
 import { NR, PANEL_ROW_BYTES, transposeStoreVectors } from "./gemm";
 
 /**
- * Fills the table for columns [p0, p0 + n) of the im2col matrix.
+ * Fills the table for columns [p0, p0 + n) of the im2col matrix and `count` taps from `firstTap` on (behind the last tap comes
+ * the first): the taps of the rows that the caller will pack.
  * Room: kH·kW + 3 entries of whole panels (the last three are work space) and one byte per tap and panel.
  */
-export function makeOffsetTable(table: usize, s: Conv2dArgs, p0: i32, n: i32): void {
+export function makeOffsetTable(table: usize, s: Conv2dArgs, p0: i32, n: i32, firstTap: i32, count: i32): void {
   const panels = (n + NR - 1) / NR;
   const taps = s.kH * s.kW;
   const tapBytes = <usize>panels * PANEL_ROW_BYTES;
@@ -34,35 +35,25 @@ export function makeOffsetTable(table: usize, s: Conv2dArgs, p0: i32, n: i32): v
 
   const height = i32x4.splat(s.inH);
   const width = i32x4.splat(s.inW);
-  for (let kh = 0, tap = 0; kh < s.kH; kh++) {
-    for (let kw = 0; kw < s.kW; kw++, tap++) {
-      const entries = table + <usize>tap * tapBytes;
-      const down = kh * s.dilationH;
-      const right = kw * s.dilationW;
-      const step = i32x4.splat(down * s.inW + right);
-      for (let panel = 0; panel < panels; panel++) {
-        const at = <usize>panel * PANEL_ROW_BYTES;
-        const low = columnOffsets(tops + at, lefts + at, corners + at, down, right, step, height, width);
-        const high = columnOffsets(
-          tops + at + 16,
-          lefts + at + 16,
-          corners + at + 16,
-          down,
-          right,
-          step,
-          height,
-          width,
-        );
-        v128.store(entries + at, low);
-        v128.store(entries + at, high, 16);
-        const first = i32x4.splat(i32x4.extract_lane(low, 0));
-        const run = v128.and(
-          i32x4.eq(low, i32x4.add(first, i32x4(0, 1, 2, 3))),
-          i32x4.eq(high, i32x4.add(first, i32x4(4, 5, 6, 7))),
-        );
-        // A column in the padding is −1, which cannot continue a run; nor can a run start with it.
-        store<u8>(flags + tap * panels + panel, i32x4.all_true(run) && i32x4.extract_lane(low, 0) >= 0 ? 1 : 0);
-      }
+  for (let i = 0; i < count; i++) {
+    const tap = (firstTap + i) % taps;
+    const down = (tap / s.kW) * s.dilationH;
+    const right = (tap % s.kW) * s.dilationW;
+    const entries = table + <usize>tap * tapBytes;
+    const step = i32x4.splat(down * s.inW + right);
+    for (let panel = 0; panel < panels; panel++) {
+      const at = <usize>panel * PANEL_ROW_BYTES;
+      const low = columnOffsets(tops + at, lefts + at, corners + at, down, right, step, height, width);
+      const high = columnOffsets(tops + at + 16, lefts + at + 16, corners + at + 16, down, right, step, height, width);
+      v128.store(entries + at, low);
+      v128.store(entries + at, high, 16);
+      const first = i32x4.splat(i32x4.extract_lane(low, 0));
+      const run = v128.and(
+        i32x4.eq(low, i32x4.add(first, i32x4(0, 1, 2, 3))),
+        i32x4.eq(high, i32x4.add(first, i32x4(4, 5, 6, 7))),
+      );
+      // A column in the padding is −1, which cannot continue a run; nor can a run start with it.
+      store<u8>(flags + tap * panels + panel, i32x4.all_true(run) && i32x4.extract_lane(low, 0) >= 0 ? 1 : 0);
     }
   }
 }
