@@ -9,12 +9,12 @@ export interface Axis {
   label(tick: number): string;
 }
 
-/** An even axis over the finite values, widened to round numbers where `round`. No value, or all alike: a span around. */
+/** An even axis over the finite values, widened to round numbers where `round`. All alike: a span around; no value, or all 0: 0 to 1. */
 export function linearAxis(values: readonly number[], count: number, round = true): Axis {
   let [low, high] = extent(values) ?? [0, 1];
   if (low === high) {
-    const margin = Math.abs(low) / 2 || 0.5;
-    [low, high] = [low - margin, high + margin];
+    const margin = Math.abs(low) / 2;
+    [low, high] = margin > 0 ? [low - margin, high + margin] : [0, 1];
   }
   if (round) [low, high] = nice(low, high, count);
   return { place: (value) => (value - low) / (high - low), ticks: ticks(low, high, count), label: plain };
