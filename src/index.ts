@@ -5,6 +5,8 @@
  * backend/wasm/ (plan, pool) -> assembly/ (kernels).
  */
 export { cifar10 } from "./data/cifar10.js";
+export { type FolderOptions, folder } from "./data/folder.js";
+export { type MnistOptions, mnist } from "./data/mnist.js";
 export { type OpenDataOptions, openData } from "./data/open-data.js";
 export { createEngine } from "./engine.js";
 export { loadModel, saveModel } from "./io/checkpoint.js";

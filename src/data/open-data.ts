@@ -1,10 +1,12 @@
 /**
- * From the words of a command line to a data set: `shapes`, `shapes:N`, `cifar10:DIR`. Loads only the code of the one that is asked for.
+ * From the words of a command line to a data set: `shapes`, `shapes:N`, `cifar10:DIR`, `mnist:DIR`, `folder:DIR`. Loads only the code of the one that is asked for.
  */
 import { UsageError } from "../core/errors.js";
 import type { DataSplits } from "./dataset.js";
 
-const ALLOWED = "Use shapes, shapes:N (N pictures, 100 to 1000000) or cifar10:DIR (a directory with data_batch_*.bin)";
+const ALLOWED =
+  "Use shapes, shapes:N (N pictures, 100 to 1000000), cifar10:DIR (a directory with data_batch_*.bin), " +
+  "mnist:DIR (a directory with t10k-images-idx3-ubyte) or folder:DIR (a directory with a folder of pictures for each class)";
 
 /** What {@link openData} takes; all optional. */
 export interface OpenDataOptions {
@@ -16,7 +18,7 @@ export interface OpenDataOptions {
 
 /**
  * Opens the data set that a text names.
- * @param spec `shapes`, `shapes:N` (N pictures in all, 100 to 1,000,000) or `cifar10:DIR`.
+ * @param spec `shapes`, `shapes:N` (N pictures in all, 100 to 1,000,000), `cifar10:DIR`, `mnist:DIR` or `folder:DIR`.
  * @throws UsageError for any other text, listing what is allowed; and what the data sets' own readers throw.
  */
 export async function openData(spec: string, options: OpenDataOptions = {}): Promise<DataSplits> {
@@ -36,12 +38,14 @@ export async function openData(spec: string, options: OpenDataOptions = {}): Pro
     }
     return shapes({ count, seed, validationFraction });
   }
-  if (kind === "cifar10") {
+  if (kind === "cifar10" || kind === "mnist" || kind === "folder") {
     if (argument === undefined || argument === "") {
-      throw new UsageError(`data: cifar10 needs a directory (spec ${spec}). ${ALLOWED}.`);
+      throw new UsageError(`data: ${kind} needs a directory (spec ${spec}). ${ALLOWED}.`);
     }
-    const { cifar10 } = await import("./cifar10.js");
-    return cifar10(argument, { seed, validationFraction });
+    const files = { seed, validationFraction };
+    if (kind === "cifar10") return (await import("./cifar10.js")).cifar10(argument, files);
+    if (kind === "mnist") return (await import("./mnist.js")).mnist(argument, files);
+    return (await import("./folder.js")).folder(argument, files);
   }
   throw new UsageError(`data: there is no such data set (spec ${spec}). ${ALLOWED}.`);
 }

@@ -4,7 +4,9 @@ import { DataError, UsageError } from "#src/core/errors.js";
 import { openData } from "#src/data/open-data.js";
 import { shapes } from "#src/data/shapes.js";
 
-const ALLOWED = "Use shapes, shapes:N (N pictures, 100 to 1000000) or cifar10:DIR (a directory with data_batch_*.bin).";
+const ALLOWED =
+  "Use shapes, shapes:N (N pictures, 100 to 1000000), cifar10:DIR (a directory with data_batch_*.bin), " +
+  "mnist:DIR (a directory with t10k-images-idx3-ubyte) or folder:DIR (a directory with a folder of pictures for each class).";
 
 async function failure(spec: string): Promise<unknown> {
   return openData(spec).then(
@@ -29,7 +31,7 @@ test("bad counts: 99, 1000001, 1e3, 12.5, -5, none", async () => {
 });
 
 test("unknown specs list what is allowed", async () => {
-  for (const spec of ["", "mnist", "Shapes", "./folder"]) {
+  for (const spec of ["", "imagenet:x", "Shapes", "./folder"]) {
     const error = await failure(spec);
     assert.instance(error, UsageError);
     assert.is(
@@ -39,16 +41,20 @@ test("unknown specs list what is allowed", async () => {
   }
 });
 
-test("cifar10 without a directory; cifar10 with a path that has a colon", async () => {
-  const noDirectory = await failure("cifar10");
-  assert.instance(noDirectory, UsageError);
-  assert.is(
-    noDirectory instanceof Error ? noDirectory.message : "",
-    `data: cifar10 needs a directory (spec cifar10). ${ALLOWED}`,
-  );
-  const missing = await failure("cifar10:C:/no/such");
-  assert.instance(missing, DataError);
-  assert.match(missing instanceof Error ? missing.message : "", "(C:/no/such ENOENT)");
+test("cifar10, mnist, folder without a directory; with a path that has a colon", async () => {
+  for (const kind of ["cifar10", "mnist", "folder"]) {
+    for (const spec of [kind, `${kind}:`]) {
+      const noDirectory = await failure(spec);
+      assert.instance(noDirectory, UsageError);
+      assert.is(
+        noDirectory instanceof Error ? noDirectory.message : "",
+        `data: ${kind} needs a directory (spec ${spec}). ${ALLOWED}`,
+      );
+    }
+    const missing = await failure(`${kind}:C:/no/such`);
+    assert.instance(missing, DataError);
+    assert.match(missing instanceof Error ? missing.message : "", "(C:/no/such ENOENT)");
+  }
 });
 
 test.run();
