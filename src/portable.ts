@@ -46,6 +46,30 @@ export {
   initialiseFrom,
   type VggNet,
 } from "./models/initialise-from.js";
+export { auxiliaryCrossEntropy, Net, type NetOutputs } from "./models/net.js";
+export { type LayerKind, type NetLayer, netTensorShapes, netTotals } from "./models/net-config.js";
+export {
+  alexnet,
+  buildNet,
+  cnnF,
+  cnnM,
+  cnnS,
+  fcn8s,
+  fcn16s,
+  fcn32s,
+  googlenet,
+  isNetName,
+  NET_NAMES,
+  type NetModelOptions,
+  type NetName,
+  type NetOptions,
+  netFacts,
+  netLayers,
+  nin,
+  overfeat,
+  sppnet,
+  zfnet,
+} from "./models/nets.js";
 export { type VggModelOptions, vgg } from "./models/vgg.js";
 export {
   VGG_CONFIG_NAMES,

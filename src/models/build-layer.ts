@@ -2,8 +2,8 @@
 import type { Engine } from "../core/engine.js";
 import { UsageError } from "../core/errors.js";
 import { Random } from "../core/random.js";
-import { type Initialiser, zeros } from "../nn/init.js";
-import { Conv2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU } from "../nn/layers.js";
+import { bilinear, type Initialiser, zeros } from "../nn/init.js";
+import { Conv2d, ConvTranspose2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU } from "../nn/layers.js";
 import { BatchNorm2d } from "../nn/layers-norm.js";
 import { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d } from "../nn/layers-pool.js";
 import type { Module } from "../nn/module.js";
@@ -24,9 +24,14 @@ export function buildLayer(layer: NetLayer, { seed = 0, init }: StartOptions, en
   const { inChannels, outChannels } = layer;
   switch (layer.kind) {
     case "conv": {
-      const { kernelSize, stride, padding, bias } = layer;
-      const options = { inChannels, outChannels, kernelSize, stride, padding, bias };
+      const { kernelSize, stride, padding, groups, bias } = layer;
+      const options = { inChannels, outChannels, kernelSize, stride, padding, groups, bias };
       return new Conv2d(engine, { ...options, ...start, ...(layer.init ? { init: zeros } : {}) });
+    }
+    case "convTranspose": {
+      const { kernelSize, stride } = layer;
+      const options = { inChannels, outChannels, kernelSize, stride, bias: false };
+      return new ConvTranspose2d(engine, { ...options, init: bilinear, random });
     }
     case "linear":
       return new Linear(engine, { inFeatures: inChannels, outFeatures: outChannels, ...start });

@@ -132,7 +132,7 @@ const PREFIX: Partial<Record<LayerKind["kind"], string>> = {
  * The layers of a table.
  * @throws UsageError where a picture is too small for a layer, or an option is out of range.
  */
-export function netLayers(rows: readonly Row[], inShape: readonly number[], options: LayerOptions): NetLayer[] {
+export function tableLayers(rows: readonly Row[], inShape: readonly number[], options: LayerOptions): NetLayer[] {
   checkNetOptions(options);
   const layers: NetLayer[] = [];
   const shapes = new Map<string, readonly number[]>([[INPUT, inShape]]);
@@ -229,7 +229,7 @@ function layerOf(row: NamedRow, inputs: readonly (readonly number[])[], options:
   const outShape = outShapeOf(row, inputs, outputsOf(outputs, inShape[0], options));
   if (!outShape.every(isCount)) {
     throw new UsageError(
-      `${options.net}: the picture is too small (inputSize, ${row.paperName} of [${inShape}]). Use a larger inputSize.`,
+      `${options.net}: the picture is too small (x of ${row.paperName} [${inShape}]). Use a larger inputSize.`,
     );
   }
   const inChannels = inShape[0];

@@ -15,7 +15,7 @@ import {
   linear,
   lrn,
   type NetLayer,
-  netLayers,
+  tableLayers,
   netTensorShapes,
   netTotals,
   pool,
@@ -64,7 +64,7 @@ const VGG_BLOCKS: Readonly<Record<VggConfigName, readonly (readonly Cell[])[]>> 
 };
 
 /** Common names of four of the nets (torchvision's). */
-const ALIASES: Readonly<Record<string, VggConfigName>> = { vgg11: "A", vgg13: "B", vgg16: "D", vgg19: "E" };
+export const VGG_ALIASES: Readonly<Record<string, VggConfigName>> = { vgg11: "A", vgg13: "B", vgg16: "D", vgg19: "E" };
 
 /** Each of the five pools halves the picture. */
 const STRIDE = 32;
@@ -97,9 +97,9 @@ export function vggConfigName(text: string): VggConfigName {
   const wanted = text.toLowerCase();
   const name = VGG_CONFIG_NAMES.find((known) => known.toLowerCase() === wanted);
   if (name) return name;
-  if (Object.hasOwn(ALIASES, wanted)) return ALIASES[wanted];
+  if (Object.hasOwn(VGG_ALIASES, wanted)) return VGG_ALIASES[wanted];
   throw new UsageError(
-    `vgg: there is no such net (config ${JSON.stringify(text)}). Use one of ${[...VGG_CONFIG_NAMES, ...Object.keys(ALIASES)].join(", ")}.`,
+    `vgg: there is no such net (config ${JSON.stringify(text)}). Use one of ${[...VGG_CONFIG_NAMES, ...Object.keys(VGG_ALIASES)].join(", ")}.`,
   );
 }
 
@@ -110,10 +110,10 @@ export function vggConfigName(text: string): VggConfigName {
  */
 export function vggName(text: string): { config: VggConfigName; batchNorm: boolean } {
   const plain = text.toLowerCase().replace(/_bn$/, "");
-  if (plain === text.toLowerCase() || !Object.hasOwn(ALIASES, plain)) {
+  if (plain === text.toLowerCase() || !Object.hasOwn(VGG_ALIASES, plain)) {
     return { config: vggConfigName(text), batchNorm: false };
   }
-  return { config: ALIASES[plain], batchNorm: true };
+  return { config: VGG_ALIASES[plain], batchNorm: true };
 }
 
 /**
@@ -155,7 +155,7 @@ export function vggLayers(config: string, options: VggOptions = {}): VggLayer[] 
     { ...flatten, paperName: "flatten" },
     ...indexed("classifier", [...hidden, output]),
   ];
-  return netLayers(rows, [IN_CHANNELS, inputSize, inputSize], { net: "vgg", classes });
+  return tableLayers(rows, [IN_CHANNELS, inputSize, inputSize], { net: "vgg", classes });
 }
 
 function twice(cell: Cell): readonly [Cell, Cell] {

@@ -18,7 +18,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ops: ["backend", "core"],
   nn: ["core", "ops"],
   optim: ["core"],
-  models: ["core", "nn"],
+  models: ["core", "ops", "nn"],
   data: ["core", "io"],
   io: ["core", "nn", "models", "vendor"],
   train: ["core", "ops", "nn", "optim", "data"],
