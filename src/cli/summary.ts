@@ -1,5 +1,8 @@
-/** `verydeep summary`: the layers of a net, their shapes, parameters and multiply-accumulates. Needs no engine. */
-import { type VggLayer, vggLayers, vggName, vggTotals } from "../models/vgg-config.js";
+/** `verydeep summary`: the layers of a net, their shapes, parameters and multiply-accumulates, or a list of all nets. Needs no engine. */
+import { UsageError } from "../core/errors.js";
+import { type NetLayer, netTotals } from "../models/net-config.js";
+import { isNetName, NET_NAMES, type NetName, netFacts, netLayers } from "../models/nets.js";
+import { VGG_ALIASES, VGG_CONFIG_NAMES, vggLayers, vggName } from "../models/vgg-config.js";
 import type { Command } from "../vendor/command-line.js";
 import { byteSize, grouped, parseWhole, table } from "./numbers.js";
 import type { Output } from "./output.js";
@@ -8,48 +11,128 @@ import type { Output } from "./output.js";
 const MAX_INPUT = 32768;
 const MAX_CLASSES = 10_000_000;
 
+/** Names that people know some of the VGG nets by. */
+const ALIASES = Object.keys(VGG_ALIASES);
+const WITH_NORM = ALIASES.map((name) => `${name}_bn`);
+
+interface Options {
+  readonly input?: number;
+  readonly classes?: number;
+  readonly batchNorm?: true;
+}
+
+/** A net as the command shows it. */
+interface Shown {
+  readonly name: string;
+  /** What people call it, or where it is from. */
+  readonly about: string;
+  readonly inputSize: number;
+  readonly classes: number;
+  readonly layers: readonly NetLayer[];
+}
+
 /** Adds the command. */
 export function addSummary(program: Command, output: Output): void {
   program
     .command("summary")
-    .description("show the layers of a net, their shapes, parameters and multiply-accumulates")
-    .argument("<config>", "A, A-LRN, B, C, D, E, shallow, or vgg11 … vgg19, vgg11_bn … vgg19_bn")
-    .option("--input <pixels>", "height and width of the picture, a multiple of 32", (text) =>
-      parseWhole("--input", text, 32, MAX_INPUT),
+    .description("show the layers of a net, their shapes, parameters and multiply-accumulates; without a net, list all")
+    .argument(
+      "[net]",
+      "A, A-LRN, B, C, D, E, shallow, vgg11 ... vgg19, vgg11_bn ... vgg19_bn, alexnet, googlenet, fcn8s, ...",
+    )
+    .option("--input <pixels>", "height and width of the picture, for VGG nets a multiple of 32", (text) =>
+      parseWhole("--input", text, 1, MAX_INPUT),
     )
     .option("--classes <n>", "number of classes", (text) => parseWhole("--classes", text, 1, MAX_CLASSES))
-    .option("--batch-norm", "with batch normalisation after each convolution")
+    .option("--batch-norm", "VGG nets with batch normalisation after each convolution")
     .option("--json", "print one JSON object")
-    .action((config: string, options: { input?: number; classes?: number; batchNorm?: true }) => {
-      summarise(config, options.input ?? 224, options.classes ?? 1000, options.batchNorm ?? false, output);
+    .action((net: string | undefined, options: Options) => {
+      if (net === undefined) listNets(output);
+      else summarise(find(net, options), output);
     });
 }
 
-function summarise(config: string, inputSize: number, classes: number, withNorm: boolean, output: Output): void {
-  const named = vggName(config);
-  const batchNorm = withNorm || named.batchNorm;
-  const name = named.config + (batchNorm ? " with batch norm" : "");
-  const layers = vggLayers(named.config, { inputSize, classes, batchNorm });
-  const { params, macs } = vggTotals(layers);
+/** @throws UsageError for a name that no net has, which lists all; or for an option that does not fit the net. */
+function find(text: string, options: Options): Shown {
+  const wanted = text.toLowerCase();
+  if (isNetName(wanted)) return shownNet(wanted, options);
+  const vggs = [...VGG_CONFIG_NAMES, ...ALIASES, ...WITH_NORM];
+  if (!vggs.some((name) => name.toLowerCase() === wanted)) {
+    throw new UsageError(
+      `verydeep summary: there is no such net (net ${JSON.stringify(text)}). Use one of ${[...vggs, ...NET_NAMES].join(", ")}.`,
+    );
+  }
+  return shownVgg(text, options);
+}
+
+function shownVgg(text: string, { input: inputSize = 224, classes = 1000, batchNorm }: Options): Shown {
+  const named = vggName(text);
+  const withNorm = batchNorm ?? named.batchNorm;
+  const about = `VGG ${named.config}${withNorm ? " with batch norm" : ""}`;
+  const layers = vggLayers(named.config, { inputSize, classes, batchNorm: withNorm });
+  return { name: named.config, about, inputSize, classes, layers };
+}
+
+function shownNet(name: NetName, { input, classes, batchNorm }: Options): Shown {
+  if (batchNorm) {
+    throw new UsageError(
+      `verydeep summary: only VGG nets take batch normalisation (net ${name}). Leave --batch-norm out.`,
+    );
+  }
+  const facts = netFacts(name);
+  const size = { inputSize: input ?? facts.inputSize, classes: classes ?? facts.classes };
+  return { name, about: facts.about, ...size, layers: netLayers(name, size) };
+}
+
+function summarise({ name, about, inputSize, classes, layers }: Shown, output: Output): void {
+  const { params, macs } = netTotals(layers);
   output.record({ config: name, params, macs, layers: layers.map(layerRecord) });
 
   const { bold, dim } = output.paint;
-  const heading = ["layer", "name", "kind", "output", "params", "MACs"];
-  const [head, ...rows] = table([heading, ...layers.map(layerRow)], new Set([4, 5]));
-  output.line(`${bold(`VGG ${name}`)}, input 3x${inputSize}x${inputSize}, ${grouped(classes)} classes`);
+  // Most nets have one name a layer, the paper's.
+  const twoNames = layers.some((layer) => layer.name !== layer.paperName);
+  const heading = ["layer", ...(twoNames ? ["name"] : []), "kind", "output", "params", "MACs"];
+  const rows = [heading, ...layers.map((layer) => layerRow(layer, twoNames))];
+  const [head, ...lines] = table(rows, new Set([heading.length - 2, heading.length - 1]));
+  const title = isNetName(name) ? `${bold(name)}: ${about}` : bold(about);
+  output.line(`${title}, input 3x${inputSize}x${inputSize}, ${grouped(classes)} classes`);
   output.line(dim(head));
-  for (const row of rows) output.line(row);
+  for (const line of lines) output.line(line);
   output.line(
     `${bold(grouped(params))} parameters (${byteSize(params * 4)} as float32), ${bold(grouped(macs))} MACs a picture`,
   );
 }
 
-function layerRecord({ name, kind, outShape, params, macs }: VggLayer) {
+function listNets(output: Output): void {
+  const plain = VGG_CONFIG_NAMES.map((config) => ALIASES.find((alias) => VGG_ALIASES[alias] === config) ?? config);
+  const vggs = [...plain, ...WITH_NORM].map((net) => ({ net, ...shownVgg(net, {}) }));
+  const others = NET_NAMES.map((net) => ({ net, ...shownNet(net, {}) }));
+  const facts = [...vggs, ...others].map(({ net, about, inputSize, layers }) => {
+    return { net, about, inputSize, ...netTotals(layers) };
+  });
+  output.record({ nets: facts });
+  const rows = facts.map(({ net, about, inputSize, params, macs }) => {
+    return [net, String(inputSize), grouped(params), grouped(macs), about];
+  });
+  const [head, ...lines] = table([["net", "input", "params", "MACs", "what"], ...rows], new Set([1, 2, 3]));
+  output.line(output.paint.dim(head));
+  for (const line of lines) output.line(line);
+}
+
+function layerRecord({ name, kind, outShape, params, macs }: NetLayer) {
   return { name, kind, outputShape: outShape, params, macs };
 }
 
-function layerRow(layer: VggLayer): string[] {
-  const kind = layer.kind === "conv" ? `conv ${layer.kernelSize}x${layer.kernelSize}` : layer.kind;
+function layerRow(layer: NetLayer, twoNames: boolean): string[] {
   const count = (value: number): string => (value === 0 ? "-" : grouped(value));
-  return [layer.paperName, layer.name, kind, layer.outShape.join("x"), count(layer.params), count(layer.macs)];
+  const names = twoNames ? [layer.paperName, layer.name] : [layer.paperName];
+  return [...names, kindOf(layer), layer.outShape.join("x"), count(layer.params), count(layer.macs)];
+}
+
+/** conv 11x11/4 g2: kernel, stride where it is not 1, groups where there are some. */
+function kindOf(layer: NetLayer): string {
+  if (!("kernelSize" in layer)) return layer.kind;
+  const { kind, kernelSize, stride } = layer;
+  const groups = kind === "conv" && layer.groups > 1 ? ` g${layer.groups}` : "";
+  return `${kind} ${kernelSize}x${kernelSize}${stride > 1 ? `/${stride}` : ""}${groups}`;
 }

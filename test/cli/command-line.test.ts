@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { runCommandLine } from "#src/cli/program.js";
+import { NET_NAMES, netLayers } from "#src/models/nets.js";
 import { vggLayers, vggTotals } from "#src/models/vgg-config.js";
 import { capture } from "./capture.js";
 
@@ -94,6 +95,43 @@ test("summary for people: plain in a pipe, with totals", async () => {
   assert.match(stdout, "138,357,544 parameters (553.4 MB as float32), 15,470,264,320 MACs a picture\n");
 });
 
+test("summary without a net: all of them, with counts", async () => {
+  const { code, stdout, stderr } = await verydeep("summary");
+  assert.equal([code, stderr], [0, ""]);
+  assert.match(stdout, /^vgg16_bn +224 +138,365,992 +15,470,264,320 {2}VGG D with batch norm$/m);
+  assert.match(stdout, /^alexnet +227 +60,965,224 +724,406,816 {2}Krizhevsky et al\. 2012, two groups, LRN$/m);
+  assert.is(stdout.trimEnd().split("\n").length, 1 + 7 + 4 + NET_NAMES.length);
+  const json = await verydeep("summary", "--json");
+  const [listed, ...rest] = jsonLines(json.stdout);
+  assert.equal(rest, []);
+  assert.ok(typeof listed === "object" && listed !== null && "nets" in listed && Array.isArray(listed.nets));
+  assert.is(listed.nets.length, 11 + NET_NAMES.length);
+  assert.equal(listed.nets[0], {
+    ...{ net: "vgg11", about: "VGG A", inputSize: 224, params: 132_863_336, macs: 7_609_090_048 },
+  });
+});
+
+test("summary of a net that is no VGG: kinds with strides and groups, one name a layer", async () => {
+  const { code, stdout, stderr } = await verydeep("summary", "AlexNet", "--classes", "10");
+  assert.equal([code, stderr], [0, ""]);
+  assert.match(stdout, "alexnet: Krizhevsky et al. 2012, two groups, LRN, input 3x227x227, 10 classes\n");
+  assert.match(stdout, /^conv1 +conv 11x11\/4 +96x55x55 +34,944 +105,415,200$/m);
+  assert.match(stdout, /^conv2 +conv 5x5 g2 +256x27x27 +307,456 +223,948,800$/m);
+  assert.match(stdout, /^pool5 +pool 3x3\/2 +256x6x6 +- +-$/m);
+  const json = await verydeep("summary", "fcn8s", "--input", "50", "--json");
+  const [shown] = jsonLines(json.stdout);
+  assert.ok(typeof shown === "object" && shown !== null && "layers" in shown && Array.isArray(shown.layers));
+  assert.is(shown.layers.length, netLayers("fcn8s").length);
+  assert.equal(shown.layers.at(-1), { name: "score", kind: "crop", outputShape: [21, 50, 50], params: 0, macs: 0 });
+});
+
+test("summary --batch-norm and vgg16_bn are the same", async () => {
+  const flag = await verydeep("summary", "D", "--batch-norm");
+  assert.equal(flag, await verydeep("summary", "vgg16_bn"));
+  assert.match(flag.stdout, "VGG D with batch norm, input 3x224x224, 1,000 classes\n");
+  assert.match(flag.stdout, /^bn1_1 +features\.1 +batchNorm +64x224x224 +128 +-$/m);
+});
+
 test("summary for programs: one object", async () => {
   const { code, stdout, stderr } = await verydeep("summary", "a-lrn", "--input", "64", "--classes", "10", "--json");
   assert.equal([code, stderr], [0, ""]);
@@ -112,18 +150,22 @@ const seeHelp = "Run it with --help to see what it takes.";
 const WRONG: [args: string, message: string][] = [
   [
     "summary F",
-    'vgg: there is no such net (config "F"). Use one of A, A-LRN, B, C, D, E, shallow, vgg11, vgg13, vgg16, vgg19.',
+    'verydeep summary: there is no such net (net "F"). Use one of A, A-LRN, B, C, D, E, shallow, vgg11, vgg13, vgg16, vgg19, vgg11_bn, ',
   ],
   ["summary D --input 225", "vgg: the input size is not a multiple of 32 (inputSize 225)."],
   [
     "summary D --input 64.0",
-    "verydeep: not a whole number from 32 to 32768 (--input 64.0). Pass one, such as --input 32.",
+    "verydeep: not a whole number from 1 to 32768 (--input 64.0). Pass one, such as --input 2.",
   ],
   [
     "summary D --classes 0",
     "verydeep: not a whole number from 1 to 10000000 (--classes 0). Pass one, such as --classes 2.",
   ],
-  ["summary", `verydeep: an argument is missing (config). ${seeHelp}`],
+  [
+    "summary nin --batch-norm",
+    "verydeep summary: only VGG nets take batch normalisation (net nin). Leave --batch-norm out.",
+  ],
+  ["summary zfnet --input 9", "zfnet: the picture is too small (x of "],
   ["summary D --classes", `verydeep: an option has no value (--classes <n>). ${seeHelp}`],
   ["summary D --colour", `verydeep: unknown option (--colour). ${seeHelp}`],
   ["summary D --jsn", `verydeep: unknown option (--jsn). Did you mean --json? ${seeHelp}`],
@@ -164,8 +206,11 @@ test("called wrongly: exit code 2, one line on stderr; under --json one object o
 });
 
 test("called wrongly, from outside", async () => {
-  const message =
-    'vgg: there is no such net (config "F"). Use one of A, A-LRN, B, C, D, E, shallow, vgg11, vgg13, vgg16, vgg19.';
+  const message = `verydeep summary: there is no such net (net "F"). Use one of ${[
+    ...["A", "A-LRN", "B", "C", "D", "E", "shallow", "vgg11", "vgg13", "vgg16", "vgg19"],
+    ...["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"],
+    ...NET_NAMES,
+  ].join(", ")}.`;
   assert.equal(await verydeep("summary", "F"), { code: 2, stdout: "", stderr: `${message}\n` });
   const json = await verydeep("summary", "F", "--json");
   assert.equal([json.code, json.stderr], [2, ""]);
@@ -174,7 +219,7 @@ test("called wrongly, from outside", async () => {
 
 test("VERYDEEP_DEBUG=1 shows where an error comes from", async () => {
   const { stderr } = await run([main, "summary", "F"], { VERYDEEP_DEBUG: "1" });
-  assert.match(stderr, /^UsageError: vgg: .*\n +at /m);
+  assert.match(stderr, /^UsageError: verydeep summary: .*\n +at /m);
 });
 
 test("a reader that stops reading (| head): quiet, no error", async () => {
