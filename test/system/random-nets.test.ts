@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
 import { type Shape, sizeOf } from "#src/core/shape.js";
 import { type Parameter, StateTensor, type Tensor } from "#src/core/tensor.js";
-import { createEngine } from "#src/engine.js";
+import { createEngine, type EngineOptions } from "#src/engine.js";
 import { parseSafetensors } from "#src/io/safetensors-format.js";
 import * as ops from "#src/ops/index.js";
 import { formulaFill } from "../fixtures/formula.js";
@@ -21,6 +21,13 @@ import { recordParameter } from "../helpers/run-op.js";
  * among the 200; a net of ten operations sums in orders of its own, so twice and a half that is allowed.
  */
 const TOLERANCE = 1e-5;
+/**
+ * Winograd's F(2x2, 3x3) adds and subtracts inputs, filters and products, each rounded: its errors are some two to three times those
+ * of the direct sum (Barabasz et al. 2020, "Error analysis and improving the accuracy of Winograd convolution"). Forced here on
+ * layers of few channels, for which `auto` never takes it. One net needs this: a bias's gradient in which two pictures nearly
+ * cancel, and which PyTorch's float32 computes to 3.9e-6.
+ */
+const WINOGRAD_TOLERANCE = 2e-5;
 /** The stored results are rounded to float32, which is all that a float64 engine may differ by. */
 const ROUNDING = 1e-7;
 
@@ -146,40 +153,27 @@ function missing(name: string): never {
   throw new Error(`the net has no ${name} at this place`);
 }
 
-interface Tested {
-  readonly name: string;
-  readonly engine: Engine;
-  readonly tolerance: number;
-  worst: number;
-}
+const ENGINES: readonly (readonly [name: string, options: EngineOptions, tolerance: number])[] = [
+  ["wasm 1 thread", { threads: 1 }, TOLERANCE],
+  ["wasm 2 threads", { threads: 2 }, TOLERANCE],
+  ["wasm winograd", { threads: 2, convAlgorithm: "winograd" }, WINOGRAD_TOLERANCE],
+  ["reference float32", { backend: "reference", precision: "float32" }, TOLERANCE],
+  ["reference float64", { backend: "reference", precision: "float64" }, ROUNDING],
+];
 
 const file = (name: string): URL => new URL(`../fixtures/random-nets.${name}`, import.meta.url);
 const nets: readonly Net[] = JSON.parse(await readFile(file("json"), "utf8"));
 const truth = parseSafetensors(new Uint8Array(await readFile(file("safetensors"))), "random-nets.safetensors");
 let ran = 0;
 
-const tested: Tested[] = [
-  { name: "wasm 1 thread", engine: await createEngine({ threads: 1 }), tolerance: TOLERANCE, worst: 0 },
-  { name: "wasm 2 threads", engine: await createEngine({ threads: 2 }), tolerance: TOLERANCE, worst: 0 },
-  {
-    name: "wasm winograd",
-    engine: await createEngine({ threads: 2, convAlgorithm: "winograd" }),
-    tolerance: TOLERANCE,
+const tested = await Promise.all(
+  ENGINES.map(async ([name, options, tolerance]) => ({
+    name,
+    tolerance,
     worst: 0,
-  },
-  {
-    name: "reference float32",
-    engine: await createEngine({ backend: "reference", precision: "float32" }),
-    tolerance: TOLERANCE,
-    worst: 0,
-  },
-  {
-    name: "reference float64",
-    engine: await createEngine({ backend: "reference", precision: "float64" }),
-    tolerance: ROUNDING,
-    worst: 0,
-  },
-];
+    engine: await createEngine(options),
+  })),
+);
 
 test.after(async () => {
   for (const { engine } of tested) await engine.close();
