@@ -15,6 +15,7 @@ export interface Host extends WasmHost {
   collectGarbage(): Promise<void>;
 }
 
+/** What createEngine takes; all optional. */
 export interface EngineOptions {
   /** `wasm` (default), or `reference`: plain loops, for checks. */
   readonly backend?: "wasm" | "reference";

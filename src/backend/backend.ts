@@ -271,6 +271,7 @@ export interface KernelTable {
   adam: Kernel<AdamShape, "grad" | "param" | "expAvg" | "expAvgSq", "param" | "expAvg" | "expAvgSq">;
 }
 
+/** The name of a kernel of the contract, such as `conv2dForward`. */
 export type KernelName = keyof KernelTable;
 export type ShapeOf<K extends KernelName> = KernelTable[K]["shape"];
 export type RoleOf<K extends KernelName> = KernelTable[K]["reads"] | KernelTable[K]["writes"];

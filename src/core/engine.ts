@@ -14,6 +14,7 @@ import { type Shape, sizeOf } from "./shape.js";
 import { Storage } from "./storage.js";
 import { Parameter, StateTensor, Tensor } from "./tensor.js";
 
+/** Records operations into programs and runs them; owns all tensors made with it. Made by createEngine. */
 export class Engine {
   private scopeProgram: Program | null = null;
   /** The program of the newest recorded call. */
@@ -67,6 +68,7 @@ export class Engine {
     return tensor;
   }
 
+  /** A new parameter, without values yet; `label` names it in errors until a module does. */
   parameter(shape: Shape, label: string): Parameter {
     const parameter = new Parameter(this, shape, this.keptStorage(shape, label));
     parameter.name = label;
@@ -102,6 +104,7 @@ export class Engine {
     }
   }
 
+  /** Runs `fn`; what it records belongs to this operation and phase. */
   withOp<T>(name: string, phase: Phase, fn: () => T): T {
     const before = { name: this.opName, phase: this.phase };
     this.opName = name;
@@ -114,6 +117,7 @@ export class Engine {
     }
   }
 
+  /** Runs `fn`; what it records belongs to this module, inside the one that is open: a level of the module path. */
   withModule<T>(name: string, fn: () => T): T {
     this.modules.push(name);
     try {

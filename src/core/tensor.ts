@@ -9,6 +9,7 @@ import { UsageError } from "./errors.js";
 import { formatShape, type Shape, sizeOf } from "./shape.js";
 import type { Storage } from "./storage.js";
 
+/** Values of one shape in one engine: perhaps not computed yet, perhaps gone again unless kept or awaited. */
 export class Tensor {
   readonly size: number;
   /** Does a gradient flow into or through it? */
@@ -124,6 +125,7 @@ export class Parameter extends StateTensor {
     this.setHasGrad(false);
   }
 
+  /** Says whether there is a gradient; undone with the scope that it happens in. */
   setHasGrad(hasGrad: boolean): void {
     const before = this.hasGrad;
     this.hasGrad = hasGrad;

@@ -16,6 +16,7 @@ import { type DataSplits, type FolderDataset, partCount } from "./dataset.js";
 import { folderReader } from "./folder-loader.js";
 import { mixedLine, splitThree, TEST_FRACTION } from "./split.js";
 
+/** What {@link folder} takes; all optional. */
 export interface FolderOptions {
   /** Of the split where the folders do not say. Default 1. */
   readonly seed?: number;

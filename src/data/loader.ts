@@ -26,6 +26,7 @@ export interface Augment {
   readonly colourShift?: ColourShift | undefined;
 }
 
+/** How a {@link Loader} cuts and prepares batches. */
 export interface LoaderOptions {
   /** Pictures in one batch; the last batch of an epoch may be smaller. */
   readonly batch: number;

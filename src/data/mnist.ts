@@ -25,6 +25,7 @@ const LABELS_MAGIC = 0x00000801;
 /** MNIST has 60,000; some relatives in the same files, a few hundred thousand. */
 const MAX_COUNT = 1_000_000;
 
+/** What {@link mnist} takes; all optional. */
 export interface MnistOptions {
   /** Of the choice of validation pictures. Default 1. */
   readonly seed?: number;

@@ -30,9 +30,11 @@ export interface SumOptions {
   readonly workers?: number | undefined;
   readonly onBadPicture?: "fail" | "skip" | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Told how many pictures are done. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Reads the pictures of batches, ahead where it can. */
 export interface PictureReader {
   /** Batches of a set's pictures. */
   batches(set: FolderDataset, options: OpenBatchesOptions): BatchSource;

@@ -23,6 +23,7 @@ type StoredTensor = Pick<StateTensor, "shape" | "read" | "write">;
 
 /** Whatever has a state dictionary: a module. */
 export interface Stateful {
+  /** All tensors by name, in the order of the layers. */
   stateDict(): ReadonlyMap<string, StoredTensor>;
 }
 

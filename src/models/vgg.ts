@@ -5,6 +5,7 @@ import { type Module, Sequential } from "../nn/module.js";
 import { buildLayer, type StartOptions } from "./build-layer.js";
 import { type VggConfigName, type VggOptions, vggLayers } from "./vgg-config.js";
 
+/** What {@link vgg} takes: the net's variations and how its weights start. */
 export interface VggModelOptions extends VggOptions, StartOptions {}
 
 /**

@@ -6,6 +6,7 @@ import type { Parameter, StateTensor, Tensor } from "../core/tensor.js";
 import { type BatchNormState, batchNorm } from "../ops/batch-norm.js";
 import { Module } from "./module.js";
 
+/** Channels of a batch normalisation, its momentum and its epsilon. */
 export interface BatchNormLayerOptions {
   /** Channels. */
   readonly numFeatures: number;

@@ -47,6 +47,7 @@ function checkSizes(layer: string, sizes: Readonly<Record<string, number>>): voi
   }
 }
 
+/** Sizes of a {@link Conv2d} and how its weights start. */
 export interface Conv2dLayerOptions extends WeightOptions {
   readonly inChannels: number;
   readonly outChannels: number;
@@ -107,6 +108,7 @@ export class Conv2d extends Module {
   }
 }
 
+/** Sizes of a {@link ConvTranspose2d} and how its weights start. */
 export interface ConvTranspose2dLayerOptions extends Conv2dLayerOptions {
   /** Default 0. */
   readonly outputPadding?: Pair;
@@ -147,6 +149,7 @@ export class ConvTranspose2d extends Module {
   }
 }
 
+/** Sizes of a {@link Linear} and how its weights start. */
 export interface LinearLayerOptions extends WeightOptions {
   readonly inFeatures: number;
   readonly outFeatures: number;

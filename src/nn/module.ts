@@ -13,6 +13,7 @@ export type StateValue = Float32Array | StateTensor;
 /** Values to load into a module, by name. */
 export type StateValues = ReadonlyMap<string, StateValue> | Readonly<Record<string, StateValue>>;
 
+/** A layer or a net: extend it with children() and forward() for one of your own. */
 export abstract class Module {
   /** Set by train() and eval(); dropout looks at it. */
   training = true;

@@ -14,6 +14,7 @@ import { apply, type Op } from "../core/autograd.js";
 import type { Tensor } from "../core/tensor.js";
 import { type Pool2dOptions, pool2dShape } from "./pool2d.js";
 
+/** Window of avgPool2d, and what its mean counts. */
 export interface AvgPool2dOptions extends Pool2dOptions {
   /** Default true. */
   readonly countIncludePad?: boolean;

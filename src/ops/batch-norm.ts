@@ -31,6 +31,7 @@ export interface BatchNormState {
   readonly runningVar: StateTensor;
 }
 
+/** How batchNorm normalises: by the batch or by the running statistics. */
 export interface BatchNormOptions {
   /** Normalise by the batch's statistics and update the running ones; else by the running ones. */
   readonly training: boolean;

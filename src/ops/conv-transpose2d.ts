@@ -21,6 +21,7 @@ import type { Tensor } from "../core/tensor.js";
 import { checkBias, checkGroups, checkRank, type Pair, pair } from "./check.js";
 import type { Conv2dOptions } from "./conv2d.js";
 
+/** Window of convTranspose2d, in PyTorch's words. */
 export interface ConvTranspose2dOptions extends Conv2dOptions {
   /** Rows and columns to add below and to the right: strides make several sizes possible. Default 0. */
   readonly outputPadding?: Pair;

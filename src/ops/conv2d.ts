@@ -18,6 +18,7 @@ import { formatShape } from "../core/shape.js";
 import type { Tensor } from "../core/tensor.js";
 import { checkBias, checkGroups, checkRank, type Pair, pair, windowOutput } from "./check.js";
 
+/** Window of conv2d, in PyTorch's words. */
 export interface Conv2dOptions {
   readonly stride?: Pair;
   readonly padding?: Pair;

@@ -13,6 +13,7 @@ import { formatShape, type Shape } from "../core/shape.js";
 import type { Tensor } from "../core/tensor.js";
 import { checkRank } from "./check.js";
 
+/** Which part crop2d takes, in pixels. */
 export interface Crop2dOptions {
   /** First row and column. */
   readonly top: number;

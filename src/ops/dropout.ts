@@ -12,6 +12,7 @@ import { UsageError } from "../core/errors.js";
 import type { Shape } from "../core/shape.js";
 import type { Tensor } from "../core/tensor.js";
 
+/** How much dropout drops, and by which random stream. */
 export interface DropoutOptions {
   /** Probability that an element becomes 0. */
   readonly p: number;

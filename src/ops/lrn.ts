@@ -15,6 +15,7 @@ import { ShapeError, UsageError } from "../core/errors.js";
 import { formatShape, type Shape, sizeOf } from "../core/shape.js";
 import type { Tensor } from "../core/tensor.js";
 
+/** Constants of localResponseNorm, in PyTorch's words. */
 export interface LrnOptions {
   /** Channels in a window. */
   readonly size: number;

@@ -17,6 +17,7 @@ import { ShapeError } from "../core/errors.js";
 import type { Tensor } from "../core/tensor.js";
 import { checkRank, type Pair, pair, windowOutput } from "./check.js";
 
+/** Window of a pooling, in PyTorch's words. */
 export interface Pool2dOptions {
   readonly kernelSize: Pair;
   /** Default: kernelSize. */

@@ -17,6 +17,7 @@ import { formatShape } from "../core/shape.js";
 import type { Tensor } from "../core/tensor.js";
 import { checkRank, type Pair, pair } from "./check.js";
 
+/** How large upsampleBilinear2d makes its output. */
 export interface UpsampleBilinear2dOptions {
   /** [height, width] of y, or one number for both. */
   readonly size?: Pair;

@@ -26,6 +26,7 @@ export type AdamSettings = {
   readonly weightDecay: number;
 };
 
+/** What Adam and AdamW take. */
 export interface AdamOptions extends Partial<AdamSettings> {
   /** Learning rate; default 1e-3. */
   readonly lr?: number;

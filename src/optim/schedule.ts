@@ -5,6 +5,7 @@ import { cos } from "../core/math.js";
 /** Factor of the learning rate at `step` (from 0) of `totalSteps`. */
 export type Schedule = (step: number, totalSteps: number) => number;
 
+/** The schedule that leaves the rate as it is. */
 export const constant: Schedule = () => 1;
 
 const { PI } = Math;

@@ -11,6 +11,7 @@ export type SgdSettings = {
   readonly weightDecay: number;
 };
 
+/** What {@link SGD} takes. */
 export interface SgdOptions extends Partial<SgdSettings> {
   /** Learning rate. */
   readonly lr: number;
@@ -21,6 +22,7 @@ export interface SgdOptions extends Partial<SgdSettings> {
   readonly form?: "pytorch" | "caffe";
 }
 
+/** Stochastic gradient descent with momentum and weight decay. */
 export class SGD extends Optimiser<SgdSettings> {
   private readonly form: "pytorch" | "caffe";
 

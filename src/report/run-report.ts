@@ -30,6 +30,7 @@ export interface ReportEvent {
   readonly text: string;
 }
 
+/** Which classes were taken for which. */
 export interface ReportConfusion {
   readonly classNames: readonly string[];
   /** [classes, classes]: row the true class, column the predicted one. */
@@ -46,6 +47,7 @@ export interface ReportTest {
   readonly confusion: ReportConfusion | null;
 }
 
+/** What a run was and how it went: all that its summary page shows. */
 export interface RunReport {
   readonly title: string;
   /** Names and values of what was run, in the order to show them. */

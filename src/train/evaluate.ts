@@ -4,6 +4,7 @@ import { Loader } from "../data/loader.js";
 import { engineOf, inMode, type Module } from "../nn/module.js";
 import { crossEntropy, labelRank, labelsTensor } from "../ops/loss.js";
 
+/** What {@link evaluate} takes. */
 export interface EvaluateOptions {
   readonly batch: number;
   readonly normalise: Normalise;
@@ -11,6 +12,7 @@ export interface EvaluateOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How well a net does on a data set. */
 export interface Evaluation {
   /** Share of pictures whose best class is the true one. */
   readonly top1: number;

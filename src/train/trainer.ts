@@ -13,6 +13,7 @@ import { constant, type Schedule } from "../optim/schedule.js";
 import { SGD } from "../optim/sgd.js";
 import { evaluate } from "./evaluate.js";
 
+/** What {@link train} takes. */
 export interface TrainOptions {
   readonly epochs: number;
   readonly batch: number;
