@@ -3,8 +3,7 @@
  * several outputs need no code of their own. The layers: build-layer.ts. The tables: nets.ts.
  */
 import type { Engine } from "../core/engine.js";
-import { ShapeError } from "../core/errors.js";
-import { formatShape } from "../core/shape.js";
+import { UsageError } from "../core/errors.js";
 import type { Tensor } from "../core/tensor.js";
 import { Module } from "../nn/module.js";
 import { concat } from "../ops/concat.js";
@@ -35,8 +34,15 @@ export function auxiliaryCrossEntropy({ logits, auxiliary }: NetOutputs, labels:
   );
 }
 
+/** A layer and what it does with its inputs. */
+interface Step {
+  readonly layer: NetLayer;
+  readonly apply: (inputs: readonly Tensor[]) => Tensor;
+}
+
 export class Net extends Module {
   private readonly modules = new Map<string, Module>();
+  private readonly steps: readonly Step[];
 
   constructor(
     readonly layers: readonly NetLayer[],
@@ -44,25 +50,27 @@ export class Net extends Module {
     engine: Engine,
   ) {
     super();
-    for (const layer of layers) {
-      if (!(layer.kind in COMBINE)) this.modules.set(layer.name, buildLayer(layer, options, engine));
-    }
+    this.steps = layers.map((layer) => {
+      const combine = combination(layer);
+      if (combine) return { layer, apply: combine };
+      const module = buildLayer(layer, options, engine);
+      this.modules.set(layer.name, module);
+      return { layer, apply: ([x]) => module.forward(x) };
+    });
     this.nameParameters();
   }
 
   /** The main output; auxiliary classifiers are not computed, and their parameters get no gradient. */
   override forward(x: Tensor): Tensor {
-    return this.run(
-      x,
-      this.layers.filter(({ auxiliary }) => !auxiliary),
-    ).last;
+    const main = this.steps.filter(({ layer }) => !layer.auxiliary);
+    return this.run(x, main).last;
   }
 
-  /** All outputs, for training with {@link auxiliaryCrossEntropy}. */
+  /** All outputs, for training with {@link auxiliaryCrossEntropy}: what layers give that no other layer takes. */
   forwardAll(x: Tensor): NetOutputs {
     const taken = new Set(this.layers.flatMap(({ from }, i) => from ?? this.layers[i - 1]?.name ?? []));
     const ends = this.layers.filter(({ name }) => !taken.has(name));
-    const { values } = this.run(x, this.layers);
+    const { values } = this.run(x, this.steps);
     const outputs = (part: boolean): Tensor[] =>
       ends.filter(({ auxiliary = false }) => auxiliary === part).flatMap(({ name }) => values.get(name) ?? []);
     return { logits: outputs(false)[0], auxiliary: outputs(true) };
@@ -72,40 +80,38 @@ export class Net extends Module {
     return this.modules;
   }
 
-  private run(x: Tensor, layers: readonly NetLayer[]): { values: ReadonlyMap<string, Tensor>; last: Tensor } {
+  private run(x: Tensor, steps: readonly Step[]): { values: ReadonlyMap<string, Tensor>; last: Tensor } {
     const values = new Map([[INPUT, x]]);
     let last = x;
-    for (const layer of layers) {
+    for (const { layer, apply } of steps) {
       const inputs = layer.from?.map((name) => computed(values, name, layer.name)) ?? [last];
-      const module = this.modules.get(layer.name);
-      last = x.engine.withModule(layer.name, () => module?.forward(inputs[0]) ?? combine(layer, inputs));
+      last = x.engine.withModule(layer.name, () => apply(inputs));
       values.set(layer.name, last);
     }
     return { values, last };
   }
 }
 
-type Combine = (inputs: readonly Tensor[], offset: number) => Tensor;
-
-/** Layers that have no parameters and take several inputs. */
-const COMBINE: Readonly<Partial<Record<NetLayer["kind"], Combine>>> = {
-  concat: (inputs) => concat(inputs),
-  add: ([a, b]) => add(a, b),
-  crop: ([x, like], offset) => crop2d(x, { top: offset, left: offset, height: like.shape[2], width: like.shape[3] }),
-};
-
-function combine(layer: NetLayer, inputs: readonly Tensor[]): Tensor {
-  const operation = COMBINE[layer.kind];
-  if (operation) return operation(inputs, layer.kind === "crop" ? layer.offset : 0);
-  throw new ShapeError(
-    `${layer.name}: no operation takes these inputs (x ${formatShape(inputs[0].shape)}). Use another kind.`,
-  );
+/** What a layer without parameters does with several inputs; null for a layer that is a module. */
+function combination(layer: NetLayer): Step["apply"] | null {
+  switch (layer.kind) {
+    case "concat":
+      return (inputs) => concat(inputs);
+    case "add":
+      return ([a, b]) => add(a, b);
+    case "crop": {
+      const { offset } = layer;
+      return ([x, like]) => crop2d(x, { top: offset, left: offset, height: like.shape[2], width: like.shape[3] });
+    }
+    default:
+      return null;
+  }
 }
 
 function computed(values: ReadonlyMap<string, Tensor>, name: string, layer: string): Tensor {
   const value = values.get(name);
   if (value) return value;
-  throw new ShapeError(
-    `${layer}: an input is not computed (from ${name}). Call forwardAll, which computes all layers.`,
+  throw new UsageError(
+    `${layer}: the main output must not need an auxiliary layer (from ${name}). Take the flag auxiliary from that row.`,
   );
 }

@@ -13,9 +13,9 @@ import { isNetName, NET_NAMES, type NetName, type NetOptions, netFacts, netLayer
 const PUBLISHED: Record<NetName, [params: number, source: string]> = {
   alexnet: [60_965_224, "BVLC's bvlc_alexnet"],
   "alexnet-torchvision": [61_100_840, "torchvision"],
-  zfnet: [62_357_608, "arithmetic"],
-  "overfeat-fast": [145_920_872, "the paper's 145 M (table 4)"],
-  "overfeat-accurate": [144_656_488, "the paper's 144 M (table 4)"],
+  zfnet: [62_357_608, "imgclsmob's zfnet"],
+  "overfeat-fast": [145_920_872, "HPE's Deep Learning Cookbook; the paper's 145 M"],
+  "overfeat-accurate": [144_656_488, "the paper's 144 M"],
   nin: [7_595_176, "the authors' Caffe file"],
   googlenet: [13_378_280, "bvlc_googlenet in training"],
   "googlenet-torchvision": [13_004_888, "torchvision with aux_logits"],
@@ -23,7 +23,7 @@ const PUBLISHED: Record<NetName, [params: number, source: string]> = {
   "cnn-m": [102_908_520, "arithmetic"],
   "cnn-s": [102_908_520, "arithmetic"],
   sppnet: [77_037_672, "arithmetic"],
-  fcn32s: [136_152_917, "arithmetic; the paper's 134 M is VGG-16's body"],
+  fcn32s: [136_152_917, "arithmetic; the paper says 134 M"],
   fcn16s: [134_815_994, "arithmetic"],
   fcn8s: [134_489_759, "arithmetic"],
 };
