@@ -10,7 +10,7 @@ const ROWS = JSON.parse(readFileSync(new URL("../shapes/peers.json", import.meta
 export const CASE_NAMES = ROWS.filter(({ small }) => !small).map(({ name }) => name);
 export const SMALL_CASE_NAMES = ROWS.filter(({ small }) => small).map(({ name }) => name);
 
-/** SGD of the training cases: rates so small that losses of float32 engines stay together for the steps compared. */
+/** SGD of the training cases, unless a row has its own rate: so small that float32 losses stay together for the steps compared. */
 const OPTIMISER = { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 };
 
 /**
@@ -46,7 +46,7 @@ export function jobOf(caseName) {
     layers: net.layers,
     inputT: 2 * weights,
     ...(net.vgg && { vgg: net.vgg }),
-    ...(kind === "train" && { optimiser: OPTIMISER }),
+    ...(kind === "train" && { optimiser: { ...OPTIMISER, ...(row.lr && { lr: row.lr }) } }),
   };
 }
 
