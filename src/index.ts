@@ -13,3 +13,6 @@ export { loadModel, saveModel } from "./io/checkpoint.js";
 export { readPicture } from "./io/picture-file.js";
 export * from "./portable.js";
 export { writeReport } from "./report/write-report.js";
+export { loadCheckpoint, saveCheckpoint } from "./runs/checkpoint.js";
+export { type KeepOptions, keepRun } from "./runs/keep-run.js";
+export { type KeptRecord, RunFolder } from "./runs/run-folder.js";

@@ -105,4 +105,6 @@ export {
   rankOf,
   topConfusions,
 } from "./train/metrics.js";
-export { type EpochRecord, type StepRecord, type TrainOptions, train } from "./train/trainer.js";
+export type { EpochRecord, EventRecord, MicroRecord, StepRecord, TrainRecord } from "./train/records.js";
+export { train } from "./train/trainer.js";
+export { type Objective, type TrainingProgress, TrainingRun, type TrainOptions } from "./train/training-run.js";

@@ -1,69 +1,125 @@
 /**
- * Binds the commands to the engine: implements the interfaces of work.ts with createEngine, vgg, train, evaluate and checkpoint files.
+ * Binds the commands to the engine: implements the interfaces of work.ts with createEngine, vgg, the training run and its files.
  * Loaded by train and classify alone, so that help and `summary` start without an engine.
  */
+import path from "node:path";
 import type { Engine } from "../core/engine.js";
 import { DataError } from "../core/errors.js";
-import { type Dataset, inMemory, type Normalise, pixelStatistics } from "../data/dataset.js";
+import { type DataSplits, isInMemory, type Normalise } from "../data/dataset.js";
 import { openData } from "../data/open-data.js";
+import type { ReadingOptions } from "../data/picture-reader.js";
+import { type TrainingStatistics, trainingStatistics } from "../data/statistics.js";
+import { scaleRange } from "../data/view.js";
 import { createEngine } from "../engine.js";
 import { loadModel, saveModel, type VggMetadata } from "../io/checkpoint.js";
+import { decodeMetadata } from "../io/model-format.js";
+import { openSafetensors } from "../io/safetensors.js";
+import { initialisationPlan, initialiseFrom, type VggNet } from "../models/initialise-from.js";
 import { vgg } from "../models/vgg.js";
 import { vggConfigName, vggLayers, vggTotals } from "../models/vgg-config.js";
 import { inMode, type Module } from "../nn/module.js";
-import { oneCycle } from "../optim/schedule.js";
-import { evaluate } from "../train/evaluate.js";
-import { train } from "../train/trainer.js";
-import type { Classifier, TrainRequest, TrainSession } from "./work.js";
+import { keepRun } from "../runs/keep-run.js";
+import { initialiserOf, optimiserOf, scheduleOf, stopOf, viewOf } from "../runs/options.js";
+import { reportRun } from "../runs/report-run.js";
+import type { TrainRequest } from "../runs/request.js";
+import { RunFolder } from "../runs/run-folder.js";
+import { parseStatistics } from "../runs/statistics.js";
+import { evaluate, evaluationView } from "../train/evaluate.js";
+import { TrainingRun } from "../train/training-run.js";
+import type { Classifier, TrainSession, TrainSettings } from "./work.js";
 
-/** Small pictures need no hidden layers: one linear layer learns faster and as well. */
-const CLASSIFIER: readonly number[] = [];
-const DROPOUT = 0.5;
-/** Moves and mirrors: all of the built-in classes and CIFAR-10's survive both. */
-const AUGMENT = { cropPadding: 4, flip: true } as const;
-
-/** Starts an engine, reads the data and builds the net. */
-export async function openTrainSession(request: TrainRequest): Promise<TrainSession> {
+/** Starts an engine, reads the data, builds the net, and takes an earlier run up where it stood. */
+export async function openTrainSession(request: TrainRequest, settings: TrainSettings): Promise<TrainSession> {
   const data = await openData(request.data, { seed: request.seed });
-  const pictures = { train: inMemory("verydeep train", data.train), test: inMemory("verydeep train", data.test) };
-  const inputSize = squareSide(pictures.train);
-  const classNames = data.train.classNames;
-  const normalise = pixelStatistics(pictures.train);
-  const metadata: VggMetadata = {
-    config: vggConfigName(request.config),
-    classes: classNames,
-    inputSize,
-    width: request.width,
-    classifier: CLASSIFIER,
-    dropout: DROPOUT,
-    ...normalise,
-  };
-  const net = { ...metadata, classes: classNames.length };
+  const notes = [...data.notes];
+  const inputSize = request.input ?? squareSide(data);
+  const view = viewOf(request);
+  const earlier = settings.folder instanceof RunFolder ? settings.folder : null;
+  const statistics = earlier ? readStatistics(earlier) : await measure(data, request, settings);
+  const { mean, std, colour } = statistics;
+  const normalise: Normalise = { mean, std };
+  const metadata = metadataOf(request, data, inputSize, normalise);
+  const net = { ...metadata, classes: metadata.classes.length };
   const { params } = vggTotals(vggLayers(metadata.config, net));
+  const { backend, seed, epochs, batch, microBatch, lr } = request;
   const engine = await createEngine({
-    backend: request.backend,
-    ...(request.threads === undefined ? {} : { threads: request.threads }),
+    backend,
+    ...(settings.threads === undefined ? {} : { threads: settings.threads }),
   });
-  const model = vgg(metadata.config, { ...net, seed: request.seed }, engine);
-  const { batch, epochs, lr, seed } = request;
-  return {
-    ...classifierOf(engine, model, metadata),
-    facts: {
-      config: metadata.config,
-      params,
-      inputSize,
-      classCount: classNames.length,
-      dataName: request.data,
-      trainCount: data.train.labels.length,
-      validationCount: data.validation.labels.length,
-      testCount: data.test.labels.length,
-      threads: engine.backend.threads,
-    },
-    records: (signal) =>
-      train(model, data, { epochs, batch, lr, seed, normalise, signal, augment: AUGMENT, schedule: oneCycle() }),
-    save: (file) => saveModel(file, model, metadata),
-    test: () => evaluate(model, pictures.test, { batch, normalise }),
-  };
+  try {
+    const model = vgg(metadata.config, { ...net, seed, init: initialiserOf(request.init) }, engine);
+    const reading = readingOf(settings);
+    const run = new TrainingRun(model, data, {
+      epochs,
+      batch,
+      lr,
+      seed,
+      normalise,
+      reading,
+      optimiser: optimiserOf(request),
+      schedule: scheduleOf(request),
+      stop: stopOf(request),
+      augment: {
+        cropPadding: request.cropPadding,
+        flip: request.flip,
+        colourShift: request.colourShift ? colour : undefined,
+      },
+      view,
+      microBatch: microBatch ?? undefined,
+    });
+    if (earlier && (await earlier.restore(run, (message) => notes.push(message)))) {
+      const { epoch, step } = run.progress;
+      notes.push(`goes on after step ${step}, in epoch ${Math.min(epoch + 1, epochs)}`);
+    } else if (request.initFrom !== null) {
+      notes.push(await startFrom(request.initFrom, model, metadata));
+    }
+    const folder = await openFolder(request, settings, statistics);
+    const save = (file: string): Promise<void> => saveModel(file, model, metadata);
+    return {
+      ...classifierOf(engine, model, metadata),
+      facts: {
+        config: metadata.config,
+        params,
+        inputSize,
+        classCount: metadata.classes.length,
+        dataName: request.data,
+        trainCount: data.train.labels.length,
+        validationCount: data.validation.labels.length,
+        testCount: data.test.labels.length,
+        threads: engine.backend.threads,
+        folder: folder?.path ?? null,
+        notes,
+      },
+      records: (signal) =>
+        folder === null
+          ? run.records(signal)
+          : keepRun(run, folder, {
+              ...settings,
+              saveWeights: save,
+              report: () => reportRun(folder, request, null),
+              signal,
+            }),
+      save,
+      async test() {
+        const evaluation = await evaluate(model, data.test, {
+          batch: run.progress.microBatch,
+          normalise,
+          reading,
+          view: view && evaluationView(view),
+        });
+        const { top1, top5, loss, undecided } = evaluation;
+        if (folder !== null) {
+          const confusion = { classNames: metadata.classes, counts: evaluation.confusion, undecided };
+          await reportRun(folder, request, { top1, top5, loss, confusion });
+          await folder.finish({ testTop1: top1, testTop5: top5, testLoss: loss, seconds: run.progress.seconds });
+        }
+        return { top1, top5 };
+      },
+    };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
 }
 
 /** Starts an engine and builds the net of a weights file. */
@@ -104,7 +160,75 @@ export function normalised(planes: Uint8Array, { mean, std }: Normalise): Float3
   });
 }
 
-function squareSide({ name, channels, height, width }: Dataset): number {
+/** What a weights file of this run says of its net. */
+function metadataOf(request: TrainRequest, data: DataSplits, inputSize: number, normalise: Normalise): VggMetadata {
+  return {
+    config: vggConfigName(request.config),
+    batchNorm: request.batchNorm,
+    classes: data.train.classNames,
+    inputSize,
+    width: request.width,
+    classifier: request.classifier,
+    dropout: request.dropout,
+    ...normalise,
+  };
+}
+
+/** Mean, deviation and colours of the training pictures. */
+function measure(data: DataSplits, request: TrainRequest, settings: TrainSettings): Promise<TrainingStatistics> {
+  const view = viewOf(request);
+  const { workers, onBadPicture } = readingOf(settings);
+  const scale = view && scaleRange(view)[1];
+  return trainingStatistics(data.train, { seed: request.seed, workers, onBadPicture, scale });
+}
+
+function readingOf({ workers, cache, badPictures }: TrainSettings): ReadingOptions {
+  return { workers, onBadPicture: badPictures, ...(cache === null ? {} : { cacheDir: cache }) };
+}
+
+async function openFolder(
+  request: TrainRequest,
+  { folder, out, everySteps, everySeconds, keep }: TrainSettings,
+  statistics: TrainingStatistics,
+): Promise<RunFolder | null> {
+  if (folder === null || folder instanceof RunFolder) return folder;
+  const settings = { out: path.resolve(out), everySteps, everySeconds, keep };
+  return RunFolder.create(folder.wanted, { request, settings, statistics });
+}
+
+/** Fills the net from a weights file of the same net or of a shallower one. Returns what there is to say about it. */
+async function startFrom(file: string, model: Module, metadata: VggMetadata): Promise<string> {
+  const source = await openSafetensors(file);
+  try {
+    const target = netOf(metadata);
+    const trained = netOf(decodeMetadata(source.metadata, file));
+    const state = new Map<string, Float32Array>();
+    for (const { source: name } of initialisationPlan(target, trained).copied) state.set(name, await source.read(name));
+    const { copied, skipped } = await initialiseFrom(model, target, state, trained);
+    const missing = skipped.length === 0 ? "" : `; not ${skipped.map(({ layer }) => layer).join(", ")}`;
+    return `starts from ${file} (${trained.config}): ${copied.length} tensors${missing}`;
+  } finally {
+    await source.close();
+  }
+}
+
+function netOf({ classes, ...net }: VggMetadata): VggNet {
+  return { ...net, classes: classes.length };
+}
+
+/** Mean, deviation and colours as the run began with them. */
+function readStatistics(folder: RunFolder): TrainingStatistics {
+  return parseStatistics(folder.section("statistics"), folder.file("config.json"));
+}
+
+/** Height and width of pictures that are seen as they are. */
+function squareSide({ train }: DataSplits): number {
+  if (!isInMemory(train)) {
+    throw new DataError(
+      `verydeep train: pictures on disk have any size (--input). Say which size the net sees: --input 224, for example.`,
+    );
+  }
+  const { name, channels, height, width } = train;
   if (channels === 3 && height === width) return height;
   throw new DataError(
     `verydeep train: pictures that are not square RGB (data ${name}, ${channels}x${height}x${width}). Use another data set.`,

@@ -1,7 +1,7 @@
 /** Options that choose how to compute. */
 import { UsageError } from "../core/errors.js";
+import { BACKENDS, type BackendName } from "../runs/request.js";
 import { parseWhole } from "./numbers.js";
-import { BACKENDS, type BackendName } from "./work.js";
 
 /** As createEngine allows; more is a slip of the finger. */
 const MAX_THREADS = 256;

@@ -2,29 +2,29 @@
  * What the commands need of the engine, as interfaces: train.ts and classify.ts are written against them and tested with stand-ins;
  * session.ts implements them.
  */
-import type { EpochRecord, StepRecord } from "../train/trainer.js";
+import type { TrainRequest } from "../runs/request.js";
+import type { RunFolder } from "../runs/run-folder.js";
+import type { TrainRecord } from "../train/records.js";
 
-/** Backends that the command line offers. */
-export const BACKENDS = ["wasm", "reference"] as const;
-
-/** A backend's name. */
-export type BackendName = (typeof BACKENDS)[number];
-
-/** What `verydeep train` was asked to do, complete and checked. */
-export interface TrainRequest {
-  readonly config: string;
-  /** `shapes`, `shapes:N` or `cifar10:FOLDER`. */
-  readonly data: string;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly lr: number;
-  readonly width: number;
-  readonly seed: number;
+/** How a run is computed and kept: nothing here changes the bits of its result. */
+export interface TrainSettings {
   /** undefined: as many as the machine has cores. */
   readonly threads: number | undefined;
-  readonly backend: BackendName;
   /** Where the weights go. */
   readonly out: string;
+  /** The run's folder: a new one of about this name, one to go on with, or none. */
+  readonly folder: { readonly wanted: string } | RunFolder | null;
+  /** A checkpoint every so many steps, and every so many seconds; 0: never. */
+  readonly everySteps: number;
+  readonly everySeconds: number;
+  /** Newest checkpoints that stay. */
+  readonly keep: number;
+  /** Threads that decode pictures. */
+  readonly workers: number;
+  /** Folder for decoded pictures; null: none. */
+  readonly cache: string | null;
+  /** What a picture that cannot be read does. */
+  readonly badPictures: "fail" | "skip";
 }
 
 /** What there is to say about a run before it begins. */
@@ -38,16 +38,20 @@ export interface TrainFacts {
   readonly validationCount: number;
   readonly testCount: number;
   readonly threads: number;
+  /** The run's folder; null: it is not kept. */
+  readonly folder: string | null;
+  /** What the user must know: where weights came from, what is unusual about the data, where the run goes on. */
+  readonly notes: readonly string[];
 }
 
 /** A net, its data and an engine, ready to train. */
 export interface TrainSession extends Classifier {
   readonly facts: TrainFacts;
-  /** Trains; ends early, after the step it is in, when the signal is aborted. */
-  records(signal: AbortSignal): AsyncIterable<StepRecord | EpochRecord>;
+  /** Trains; ends by throwing the signal's reason, after the part of a step it is in, when the signal is aborted. */
+  records(signal: AbortSignal): AsyncIterable<TrainRecord>;
   /** Writes the weights as they are now. */
   save(file: string): Promise<void>;
-  /** Accuracy on the test pictures, as shares of 1. */
+  /** Accuracy on the test pictures, as shares of 1; completes the run's folder. */
   test(): Promise<{ top1: number; top5: number }>;
 }
 
@@ -61,3 +65,6 @@ export interface Classifier {
   /** Ends the engine. */
   close(): Promise<void>;
 }
+
+/** Opens a session for a request. */
+export type OpenTrainSession = (request: TrainRequest, settings: TrainSettings) => Promise<TrainSession>;

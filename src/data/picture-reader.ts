@@ -4,8 +4,8 @@ import type { ColourSums } from "./colour.js";
 import type { FolderDataset } from "./dataset.js";
 import type { LoaderOptions } from "./loader.js";
 
-/** {@link LoaderOptions}, and what concerns files alone. */
-export interface OpenBatchesOptions extends LoaderOptions {
+/** How files are read; of no concern to pictures in memory. */
+export interface ReadingOptions {
   /**
    * Threads that decode files, beside those that compute. Default 1: VGG-11 at 224 on two cores takes about a picture in half a second, and
    * one thread decodes a photograph of 300 pixels in about a fiftieth of that (scripts/long/folder-loading.ts).
@@ -23,6 +23,9 @@ export interface OpenBatchesOptions extends LoaderOptions {
   /** Told once for each picture that is skipped, and once where the cache cannot be written. */
   readonly onNote?: ((text: string) => void) | undefined;
 }
+
+/** All that batches depend on. */
+export interface OpenBatchesOptions extends LoaderOptions, ReadingOptions {}
 
 export interface SumOptions {
   /** Rescales each picture first, to this smaller side. Default: as it is. */

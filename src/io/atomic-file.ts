@@ -2,7 +2,7 @@
  * Writes a file so that a crash at any moment leaves the old or the new one whole: a temporary file in the same folder, synced,
  * renamed over the old one, and the folder synced. Knows nothing of what is written; errors of the system become typed ones here.
  */
-import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { UsageError, VerydeepError, WeightsError } from "../core/errors.js";
@@ -58,6 +58,32 @@ export async function checkWritable(op: string, file: string): Promise<void> {
     throw explainFileError(op, file, error);
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
+  }
+}
+
+/**
+ * Makes a new folder, and those above it: `wanted`, or where that is taken `wanted-2`, `wanted-3`, …: nothing is overwritten.
+ * @returns its path.
+ * @throws UsageError where it cannot be made.
+ */
+export async function makeFreeFolder(op: string, wanted: string): Promise<string> {
+  let folder = wanted;
+  try {
+    await mkdir(path.dirname(path.resolve(wanted)), { recursive: true });
+    for (let number = 2; !(await madeFolder(folder)); number++) folder = `${wanted}-${number}`;
+    return folder;
+  } catch (error) {
+    throw explainFileError(op, folder, error);
+  }
+}
+
+async function madeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    throw error;
   }
 }
 

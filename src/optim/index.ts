@@ -1,4 +1,15 @@
 export { Adam, type AdamOptions, type AdamSettings, AdamW } from "./adam.js";
-export { Optimiser, type ParameterGroup } from "./optimiser.js";
-export { constant, oneCycle, type Schedule } from "./schedule.js";
+export { type AnyOptimiser, Optimiser, type ParameterGroup } from "./optimiser.js";
+export {
+  constant,
+  cosine,
+  oneCycle,
+  type PlateauOptions,
+  plateau,
+  plateauEnded,
+  type Schedule,
+  type StepDecayOptions,
+  stepDecay,
+  warmUp,
+} from "./schedule.js";
 export { SGD, type SgdOptions, type SgdSettings } from "./sgd.js";

@@ -21,6 +21,9 @@ export type CompleteGroup<Settings> = {
 /** Parameters, or groups of them. */
 export type Parameters<Settings> = readonly Parameter[] | readonly ParameterGroup<Settings>[];
 
+/** What a training loop needs of an optimiser, whatever its settings. */
+export type AnyOptimiser = Pick<Optimiser, "lr" | "step" | "zeroGrad" | "stateDict" | "counters">;
+
 /** Updates parameters by their gradients. `Settings` may differ between parameter groups. */
 export abstract class Optimiser<Settings extends Readonly<Record<string, number>> = Readonly<Record<string, number>>> {
   /** Learning rate. May be changed between steps. */

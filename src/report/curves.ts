@@ -5,9 +5,9 @@
 import { encodePng } from "../io/png.js";
 import { type Axis, linearAxis, logAxis, plain } from "./axis.js";
 import { textWidth } from "./font.js";
+import { at, FONT_SLACK, fitText, label, line } from "./parts.js";
 import { toPicture } from "./raster.js";
 import type { ReportEvent, RunReport } from "./run-report.js";
-import { at, FONT_SLACK, fitText, label, line } from "./parts.js";
 import type { Paint, Point, Scene, Shape } from "./scene.js";
 import { badRuns, binMeans, MAX_POINTS, pieces, type Sample, thinExtremes } from "./series.js";
 import { toSvg } from "./svg.js";

@@ -262,7 +262,10 @@ test("train --json: one object an epoch and one at the end", async () => {
   assert.equal(first, { epoch: 1, step: 4, trainLoss: 0.5, valTop1: 0.75, imagesPerSecond: 1234.5, seconds: 0.6 });
   assert.equal(second, { epoch: 2, step: 8, trainLoss: 0.5, valTop1: 0.75, imagesPerSecond: 1234.5, seconds: 0.6 });
   assert.ok(typeof done === "object" && done !== null && "seconds" in done && typeof done.seconds === "number");
-  assert.equal({ ...done, seconds: 0 }, { done: true, testTop1: 0.5, testTop5: 1, seconds: 0, weights: out });
+  assert.equal(
+    { ...done, seconds: 0 },
+    { done: true, testTop1: 0.5, testTop5: 1, seconds: 0, weights: out, run: null },
+  );
   assert.equal(rest, []);
 });
 
@@ -301,7 +304,7 @@ else {
     const out = path.join(folder, "early");
     const { code, stdout, stderr } = await run(stand(out, "--early", "--json"));
     assert.equal([code, stderr], [130, ""]);
-    assert.equal(jsonLines(stdout), [{ interrupted: true, epoch: 0, step: 0, weights: null }]);
+    assert.equal(jsonLines(stdout), [{ interrupted: true, epoch: 0, step: 0, weights: null, run: null }]);
     assert.not.ok(existsSync(out));
   });
 

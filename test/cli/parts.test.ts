@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { classifyPictures, listPictures, topPredictions } from "#src/cli/classify.js";
 import { byteSize, duration, grouped, parseNumber, parseWhole, percent, table } from "#src/cli/numbers.js";
 import { errorLine, wantsColour } from "#src/cli/output.js";
-import { stepInEpoch } from "#src/cli/train.js";
+import { stepInEpoch } from "#src/cli/run-train.js";
 import { UsageError, WeightsError } from "#src/core/errors.js";
 import { capture } from "./capture.js";
 
@@ -59,6 +59,7 @@ test("steps that count over the run, or over the epoch", () => {
     accuracy: 0,
     lr: 1,
     imagesPerSecond: 1,
+    waitMs: 0,
     memoryBytes: 1,
   } as const;
   assert.equal(

@@ -5,9 +5,10 @@
 import { writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Output } from "#src/cli/output.js";
-import { runTrain } from "#src/cli/train.js";
+import { runTrain } from "#src/cli/run-train.js";
 import type { TrainSession } from "#src/cli/work.js";
 import { DivergedError, VerydeepError } from "#src/core/errors.js";
+import { DEFAULT_REQUEST } from "#src/runs/request.js";
 
 const [out, ...flags] = process.argv.slice(2);
 const json = flags.includes("--json");
@@ -25,6 +26,8 @@ const session: TrainSession = {
     validationCount: 4,
     testCount: 4,
     threads: 2,
+    folder: null,
+    notes: [],
   },
   async *records(signal) {
     if (flags.includes("--early")) process.emit("SIGINT");
@@ -46,6 +49,7 @@ const session: TrainSession = {
           accuracy: 0.5,
           lr: 0.1,
           imagesPerSecond: 1234.5,
+          waitMs: 0,
           memoryBytes: 1,
         };
       }
@@ -57,6 +61,7 @@ const session: TrainSession = {
         valTop1: 0.75,
         valTop5: 1,
         valLoss: 0.6,
+        lr: 0.1,
         imagesPerSecond: 1234.5,
         seconds: 0.6,
       };
@@ -70,20 +75,20 @@ const session: TrainSession = {
   close: async () => undefined,
 };
 
-const request = {
-  config: "A",
-  data: "x",
-  epochs: 2,
-  batch: 10,
-  lr: 0.1,
-  width: 1,
-  seed: 1,
+const request = { ...DEFAULT_REQUEST, data: "x", epochs: 2, batch: 10, lr: 0.1, width: 1 };
+const settings = {
   threads: 2,
-  backend: "wasm",
   out,
+  folder: null,
+  everySteps: 0,
+  everySeconds: 0,
+  keep: 1,
+  workers: 1,
+  cache: null,
+  badPictures: "fail",
 } as const;
 try {
-  process.exitCode = await runTrain(request, undefined, output, async () => session);
+  process.exitCode = await runTrain(request, settings, undefined, output, async () => session);
 } catch (error) {
   if (!(error instanceof VerydeepError)) throw error;
   output.error(error);

@@ -11,7 +11,7 @@ const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const picture = fileURLToPath(new URL("../fixtures/pictures/rgb.png", import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), "verydeep-train-"));
 const weights = path.join(folder, "weights.safetensors");
-const SMALL = ["--data", "shapes:300", "--width", "0.05", "--threads", "2"];
+const SMALL = ["--data", "shapes:300", "--width", "0.05", "--threads", "2", "--no-run"];
 
 interface Result {
   code: number;
@@ -39,7 +39,7 @@ test("train --json, then classify with the file it wrote, ends by itself", async
   const [first, second, done] = jsonLines(stdout);
   assert.equal(Object.keys(first), ["epoch", "step", "trainLoss", "valTop1", "imagesPerSecond", "seconds"]);
   assert.equal([first.epoch, second.epoch], [1, 2]);
-  assert.equal(Object.keys(done), ["done", "testTop1", "testTop5", "seconds", "weights"]);
+  assert.equal(Object.keys(done), ["done", "testTop1", "testTop5", "seconds", "weights", "run"]);
   assert.equal([done.done, done.weights], [true, weights]);
   const about = await readMetadata(weights);
   assert.equal([about.config, about.inputSize, about.width, about.classes.length], ["A", 32, 0.05, 10]);

@@ -23,6 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   io: ["core", "nn", "models", "vendor"],
   train: ["core", "ops", "nn", "optim", "data"],
   report: ["core", "train", "io", "vendor"],
+  runs: ["core", "nn", "optim", "models", "data", "io", "train", "report"],
   "collect.ts": [],
   "create-engine.ts": ["backend", "core"],
   "engine.ts": ["backend", "core", "collect.ts", "create-engine.ts"],
@@ -40,9 +41,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "report",
     "create-engine.ts",
   ],
-  "index.ts": ["data", "io", "train", "report", "engine.ts", "portable.ts"],
+  "index.ts": ["data", "io", "train", "report", "runs", "engine.ts", "portable.ts"],
   "browser.ts": ["engine-browser.ts", "portable.ts"],
-  cli: ["core", "nn", "optim", "models", "data", "io", "train", "report", "engine.ts", "vendor"],
+  cli: ["core", "nn", "optim", "models", "data", "io", "train", "runs", "engine.ts", "vendor"],
 };
 
 /** The interface between core and the backends. */

@@ -1,0 +1,188 @@
+/** TrainingRun: micro-batches give the gradient of the whole, and a run that is taken up again ends with the same bits. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Engine } from "#src/core/engine.js";
+import { UsageError } from "#src/core/errors.js";
+import { pixelStatistics } from "#src/data/dataset.js";
+import { shapes } from "#src/data/shapes.js";
+import { createEngine } from "#src/engine.js";
+import { vgg } from "#src/models/vgg.js";
+import type { Module } from "#src/nn/index.js";
+import { Adam } from "#src/optim/adam.js";
+import { plateau } from "#src/optim/schedule.js";
+import type { EpochRecord, EventRecord, StepRecord, TrainRecord } from "#src/train/records.js";
+import { TrainingRun, type TrainOptions } from "#src/train/training-run.js";
+import { throws, weightsHash } from "../engine/nets.js";
+import { maxRelativeError } from "../helpers/compare.js";
+
+const engine = await createEngine({ threads: 2 });
+const data = shapes({ count: 200 });
+const normalise = pixelStatistics(data.train);
+const CLASSES = data.train.classNames.length;
+/** 150 pictures to learn: two steps of 64 and one of 22. */
+const OPTIONS: TrainOptions & { normalise: typeof normalise } = { epochs: 2, batch: 64, lr: 0.01, normalise };
+
+function net(own: Engine = engine, batchNorm = false): Module {
+  const options = {
+    classes: CLASSES,
+    inputSize: 32,
+    width: 1 / 16,
+    classifier: [16],
+    dropout: 0.5,
+    seed: 3,
+    batchNorm,
+  };
+  return vgg("A", options, own);
+}
+
+function runOf(options: Partial<TrainOptions> = {}, model = net()): TrainingRun {
+  return new TrainingRun(model, data, { ...OPTIONS, ...options, normalise });
+}
+
+async function recordsOf(run: TrainingRun): Promise<TrainRecord[]> {
+  const records: TrainRecord[] = [];
+  for await (const record of run.records()) records.push(record);
+  return records;
+}
+
+const steps = (records: readonly TrainRecord[]): StepRecord[] =>
+  records.filter((record): record is StepRecord => record.kind === "step");
+const events = (records: readonly TrainRecord[]): EventRecord[] =>
+  records.filter((record): record is EventRecord => record.kind === "event");
+
+/** Copies everything that a checkpoint holds from one run to another. */
+async function moveTo(run: TrainingRun, from: TrainingRun): Promise<void> {
+  const values = new Map<string, Float32Array>();
+  for (const [name, tensor] of from.tensors()) values.set(name, await tensor.read());
+  run.restore(from.progress);
+  const tensors = run.tensors();
+  assert.equal([...tensors.keys()].sort(), [...values.keys()].sort());
+  for (const [name, tensor] of tensors) await tensor.write(values.get(name) ?? new Float32Array());
+  for (const [name, counter] of run.counters()) counter.value = from.counters().get(name)?.value ?? -1;
+}
+
+test("micro-batches: the records of a step of 64 in parts of 8", async () => {
+  const records = await recordsOf(runOf({ epochs: 1, microBatch: 8 }));
+  const kinds = [...Array(7).fill("micro"), "step"];
+  assert.equal(
+    records.map(({ kind }) => kind),
+    [...kinds, ...kinds, "micro", "micro", "step", "epoch"],
+  );
+  const done = records.flatMap((record) => (record.kind === "micro" ? [[record.pictures, record.stepPictures]] : []));
+  const whole = [8, 16, 24, 32, 40, 48, 56].map((pictures) => [pictures, 64]);
+  assert.equal(done, [...whole, ...whole, [8, 22], [16, 22]]);
+});
+
+test("micro-batches of 1, 8 and 32: loss and gradients of a step of 64 as at once", async () => {
+  const gradientsOf = async (microBatch: number): Promise<{ loss: number; gradients: Map<string, Float32Array> }> => {
+    // No dropout: its masks differ from part to part.
+    const options = { classes: CLASSES, inputSize: 32, width: 1 / 16, classifier: [16], dropout: 0, seed: 3 };
+    const model = vgg("A", options, engine);
+    for await (const record of runOf({ microBatch, lr: 0 }, model).records()) {
+      if (record.kind !== "step") continue;
+      const gradients = new Map<string, Float32Array>();
+      for (const parameter of model.parameters()) {
+        if (parameter.grad === null) throw new Error(`${parameter.name} has no gradient`);
+        gradients.set(parameter.name, await parameter.grad.read());
+      }
+      return { loss: record.loss, gradients };
+    }
+    throw new Error("no step");
+  };
+  const whole = await gradientsOf(64);
+  for (const microBatch of [1, 8, 32]) {
+    const parts = await gradientsOf(microBatch);
+    assert.ok(Math.abs(parts.loss - whole.loss) < 1e-6 * whole.loss);
+    for (const [name, expected] of whole.gradients) {
+      const error = maxRelativeError(parts.gradients.get(name) ?? [], expected);
+      assert.ok(error <= 1e-6, `${name}, parts of ${microBatch}: relative error ${error.toExponential(2)}`);
+    }
+  }
+});
+
+test("micro-batch: must divide the batch", () => {
+  for (const [microBatch, better] of [
+    [48, 32],
+    [0, 1],
+    [128, 64],
+    [2.5, 2],
+  ]) {
+    throws(
+      () => runOf({ microBatch }),
+      UsageError,
+      `train: microBatch must divide the batch (microBatch ${microBatch}, batch 64). Use ${better}, for example.`,
+    );
+  }
+});
+
+const VARIANTS: readonly (readonly [name: string, options: Partial<TrainOptions>, batchNorm: boolean])[] = [
+  ["SGD with momentum and dropout, moved and mirrored", { augment: { cropPadding: 2, flip: true } }, false],
+  ["batch normalisation, parts of 32", { microBatch: 32 }, true],
+  [
+    "Adam, plateau",
+    { optimiser: (model) => new Adam(model.parameters(), { lr: 0.001 }), schedule: plateau({ patience: 1 }) },
+    false,
+  ],
+];
+
+for (const [name, options, batchNorm] of VARIANTS) {
+  test(`taken up after each record, on another engine: the bits of a run that was never stopped (${name})`, async () => {
+    const whole = runOf(options, net(engine, batchNorm));
+    const expected = await recordsOf(whole);
+    const hash = await weightsHash(whole.model);
+    const one = await createEngine({ threads: 1 });
+    for (let stop = 1; stop < expected.length; stop++) {
+      const first = runOf(options, net(engine, batchNorm));
+      let count = 0;
+      for await (const _ of first.records()) if (++count === stop) break;
+      const second = runOf(options, net(one, batchNorm));
+      await moveTo(second, first);
+      const rest = await recordsOf(second);
+      assert.is(await weightsHash(second.model), hash, `stopped after ${stop} records`);
+      const losses = (records: readonly TrainRecord[]): number[] => steps(records).map(({ loss }) => loss);
+      assert.equal(losses(rest), losses(expected.slice(stop)));
+      const epochs = (records: readonly TrainRecord[]): number[][] =>
+        records
+          .filter((record): record is EpochRecord => record.kind === "epoch")
+          .map(({ epoch, trainLoss, valTop1, valLoss }) => [epoch, trainLoss, valTop1, valLoss]);
+      assert.equal(epochs(rest), epochs(expected.slice(stop)));
+    }
+    await one.close();
+  });
+}
+
+test("a memory too small for the batch: smaller parts, told once, and the bits of a run that was given them", async () => {
+  const small = await createEngine({ threads: 1, memoryMaxBytes: 6 * 2 ** 20 });
+  const run = runOf({ epochs: 1 }, net(small));
+  const told = events(await recordsOf(run));
+  const { microBatch } = run.progress;
+  assert.ok(microBatch < 64 && 64 % microBatch === 0, `${microBatch}`);
+  assert.is(told.at(-1)?.name, "micro-batch");
+  assert.match(told.at(-1)?.text ?? "", `each step adds up the gradients of parts of ${microBatch}`);
+  const other = runOf({ epochs: 1, microBatch });
+  await recordsOf(other);
+  assert.is(await weightsHash(run.model), await weightsHash(other.model));
+  await small.close();
+});
+
+test("plateau: an event tells of each drop, and stop ends the run", async () => {
+  const run = runOf({
+    epochs: 20,
+    lr: 1e-9,
+    schedule: plateau({ patience: 1, drops: 2 }),
+    stop: (validation) => validation.length === 5,
+  });
+  const records = await recordsOf(run);
+  assert.is(records.filter(({ kind }) => kind === "epoch").length, 5);
+  assert.equal(
+    events(records).map(({ name, epoch, text }) => [name, epoch, text]),
+    [
+      ["rate", 2, "validation stopped improving: learning rate 1e-9 -> 1e-10"],
+      ["rate", 3, "validation stopped improving: learning rate 1e-10 -> 1e-11"],
+    ],
+  );
+});
+
+test.after(() => engine.close());
+
+test.run();
