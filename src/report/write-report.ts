@@ -7,7 +7,7 @@ import { summaryPage } from "./page.js";
 import type { RunReport } from "./run-report.js";
 
 /**
- * Writes `curves.svg`, `curves.png`, `summary.html` and, once there is a confusion matrix, `confusion.svg` into an existing
+ * Writes `curves.svg`, `summary.html` and, once the run is tested, `curves.png` and `confusion.svg` into an existing
  * folder; each file all or nothing, over an earlier one.
  * @returns the paths written.
  * @throws UsageError where the folder is missing or not writable; WeightsError for a full disk.
@@ -15,9 +15,10 @@ import type { RunReport } from "./run-report.js";
 export async function writeReport(folder: string, report: RunReport): Promise<string[]> {
   const files: [name: string, content: string | Uint8Array][] = [
     ["curves.svg", curvesSvg(report)],
-    ["curves.png", await curvesPng(report)],
     ["summary.html", summaryPage(report)],
   ];
+  // Over a second of work: not while a run goes on.
+  if (report.test) files.push(["curves.png", await curvesPng(report)]);
   if (report.test?.confusion) files.push(["confusion.svg", confusionSvg(report.test.confusion)]);
   const written: string[] = [];
   for (const [name, content] of files) {

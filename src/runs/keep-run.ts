@@ -20,8 +20,8 @@ export interface KeepOptions {
 
 /** The best weights so far, in the folder of the run. */
 export const BEST = "best.safetensors";
-/** Drawing takes about 0.1 s: not after each of many short epochs. */
-const REPORT_EVERY_MS = 15_000;
+/** Drawing takes some tenths of a second: not after each of many short epochs. */
+const REPORT_EVERY_MS = 60_000;
 
 /**
  * The records of a run, each kept before it is passed on. When the signal ends the run it writes a checkpoint, in the middle
@@ -58,7 +58,10 @@ export async function* keepRun(
     }
     await save();
   } catch (error) {
-    if (signal.aborted && error === signal.reason) await save();
+    if (signal.aborted && error === signal.reason) {
+      await save();
+      await report();
+    }
     throw error;
   }
 }
