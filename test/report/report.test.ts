@@ -197,7 +197,7 @@ test("writeReport: the files, replaced by the next report; a folder that is miss
     const before = await writeReport(folder, EMPTY);
     assert.equal(
       before.map((file) => path.basename(file)),
-      ["curves.svg", "curves.png", "summary.html"],
+      ["curves.svg", "summary.html"],
     );
     await writeReport(folder, run);
     assert.equal(readdirSync(folder).sort(), ["confusion.svg", "curves.png", "curves.svg", "summary.html"]);
