@@ -7,8 +7,8 @@ import type { LoaderOptions } from "./loader.js";
 /** How files are read; of no concern to pictures in memory. */
 export interface ReadingOptions {
   /**
-   * Threads that decode files, beside those that compute. Default 1: VGG-11 at 224 on two cores takes about a picture in half a second, and
-   * one thread decodes a photograph of 300 pixels in about a fiftieth of that (scripts/long/folder-loading.ts).
+   * Threads that decode files, beside those that compute. Default 1, which decodes a photograph of 300 pixels in a few hundredths of the time
+   * that a picture takes VGG-11's training step at 224 on two cores (scripts/long/folder-loading.ts). Small nets may want more.
    */
   readonly workers?: number | undefined;
   /** Batches made ahead of the one in use, at most. Default 2, and fewer where they would take more than 256 MB, but at least 1. */

@@ -1,85 +1,32 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BackendError, DataError, ShapeError, UsageError } from "#src/core/errors.js";
 import type { Batch } from "#src/data/batch-source.js";
-import { type ColourShift, planeSums } from "#src/data/colour.js";
-import { arrayDataset, type FolderDataset } from "#src/data/dataset.js";
-import { FolderLoader, folderReader } from "#src/data/folder-loader.js";
+import { planeSums } from "#src/data/colour.js";
+import { arrayDataset } from "#src/data/dataset.js";
+import { FolderLoader } from "#src/data/folder-loader.js";
 import { Loader } from "#src/data/loader.js";
 import { openBatches } from "#src/data/open-batches.js";
 import type { OpenBatchesOptions } from "#src/data/picture-reader.js";
 import { trainingStatistics } from "#src/data/statistics.js";
 import { encodePng, toPlanes } from "#src/io/picture.js";
 import { readPicture } from "#src/io/picture-file.js";
-import { failsWith, noise, twoClasses, withFolder } from "./tiny-folder.js";
-
-const NORMALISE = { mean: [120, 121, 122], std: [60, 61, 62] };
-const SHIFT: ColourShift = {
-  components: [
-    [0.6, 0.8, 0],
-    [0.8, -0.6, 0],
-    [0, 0, 1],
-  ],
-  deviations: [30, 10, 5],
-  std: 0.1,
-};
-const TRAINING = {
-  batch: 20,
-  seed: 5,
-  shuffle: true,
-  normalise: NORMALISE,
-  view: { size: 8, scale: [8, 13], place: "random" },
-  augment: { flip: true, colourShift: SHIFT },
-} as const;
-const JPEG = readFileSync(fileURLToPath(new URL("../fixtures/pictures/baseline.jpg", import.meta.url)));
-
-/** The set of these files; the label is 0 for those in `cat/`. */
-function setOf(directory: string, files: readonly string[]): FolderDataset {
-  return {
-    name: "tiny",
-    classNames: ["cat", "dog"],
-    channels: 3,
-    labels: Uint16Array.from(files, (file) => (file.startsWith("cat/") ? 0 : 1)),
-    files: files.map((file) => path.join(directory, ...file.split("/"))),
-    reader: folderReader,
-  };
-}
-
-/** Runs with a set of 24 cats and 24 dogs, one of them a JPEG. */
-async function withSet(run: (set: FolderDataset, directory: string) => Promise<void>): Promise<void> {
-  const files = { ...(await twoClasses(24)), "cat/005.png": JPEG };
-  await withFolder(files, (directory) => run(setOf(directory, Object.keys(files).sort()), directory));
-}
-
-async function read(
-  set: FolderDataset,
-  options: OpenBatchesOptions,
-  epoch = 1,
-  firstStep = 0,
-  batches: Batch[] = [],
-): Promise<Batch[]> {
-  const source = openBatches(set, options);
-  try {
-    for await (const batch of source.epoch(epoch, firstStep)) batches.push(batch);
-  } finally {
-    await source.close();
-  }
-  return batches;
-}
-
-/** All files of a folder and its folders. */
-async function filesOf(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
-}
+import {
+  failsWith,
+  filesOf,
+  JPEG,
+  NORMALISE,
+  noise,
+  read,
+  setOf,
+  TRAINING,
+  withFolder,
+  withSet,
+} from "./tiny-folder.js";
 
 test("48 files, S in [8,13], batch 20: the same bits with 1, 2, 3 threads, prefetch 1, a cold and a warm cache, from step 1", async () => {
   await withSet(async (set, directory) => {
@@ -135,52 +82,6 @@ test("16 files of one size: what Loader makes of the same pictures in memory, S=
     const { colour, mean } = await trainingStatistics(memory);
     const found = await trainingStatistics(set, { workers: 2 });
     assert.equal({ colour: found.colour, mean: found.mean }, { colour, mean });
-  });
-});
-
-test("cache: damaged, cut and foreign entries are made anew; entries are found by content, not by name", async () => {
-  await withSet(async (set, directory) => {
-    const cacheDir = path.join(directory, "cache");
-    const expected = await read(set, { ...TRAINING, cacheDir });
-    const [first, second, third, fourth] = await filesOf(cacheDir);
-    const whole = await readFile(first);
-    const broken = Uint8Array.from(whole);
-    broken[broken.length - 1] ^= 1;
-    await writeFile(first, broken);
-    await writeFile(second, whole.subarray(0, 50));
-    await writeFile(third, "");
-    await writeFile(fourth, whole);
-    assert.equal(await read(set, { ...TRAINING, cacheDir }), expected);
-    assert.equal(await readFile(first), whole);
-    assert.not.equal(await readFile(fourth), whole);
-    assert.is((await filesOf(cacheDir)).length, 48);
-    // Reads entries at all: one with other pixels and a good checksum would show; a removed file's entry is left alone.
-    const reversed = { ...set, files: [...set.files].reverse() };
-    await read(reversed, { ...TRAINING, cacheDir });
-    assert.is((await filesOf(cacheDir)).length, 48);
-  });
-});
-
-test("cache: shared by two readers at once, and one that cannot be written is noted once", async () => {
-  await withSet(async (set, directory) => {
-    const expected = await read(set, TRAINING);
-    const cacheDir = path.join(directory, "shared");
-    const both = await Promise.all([
-      read(set, { ...TRAINING, cacheDir, workers: 2 }),
-      read(set, { ...TRAINING, cacheDir, workers: 2 }),
-    ]);
-    assert.equal(both, [expected, expected]);
-    assert.is((await filesOf(cacheDir)).length, 48);
-    const occupied = path.join(directory, "a file");
-    await writeFile(occupied, "");
-    const notes: string[] = [];
-    const onNote = (text: string): void => void notes.push(text);
-    assert.equal(await read(set, { ...TRAINING, cacheDir: occupied, workers: 2, onNote }), expected);
-    assert.is(notes.length, 1);
-    assert.match(
-      notes[0],
-      /^The cache cannot be written \(.*a file (ENOTDIR|EEXIST|ENOENT)\): pictures are decoded in every epoch\.$/,
-    );
   });
 });
 

@@ -1,10 +1,80 @@
 /** Folders of small pictures for the tests, removed after use. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { Random } from "#src/core/random.js";
+import type { Batch } from "#src/data/batch-source.js";
+import type { ColourShift } from "#src/data/colour.js";
+import type { FolderDataset } from "#src/data/dataset.js";
+import { folderReader } from "#src/data/folder-loader.js";
+import { openBatches } from "#src/data/open-batches.js";
+import type { OpenBatchesOptions } from "#src/data/picture-reader.js";
 import { encodePng, type Picture } from "#src/io/picture.js";
+
+export const NORMALISE = { mean: [120, 121, 122], std: [60, 61, 62] };
+const SHIFT: ColourShift = {
+  components: [
+    [0.6, 0.8, 0],
+    [0.8, -0.6, 0],
+    [0, 0, 1],
+  ],
+  deviations: [30, 10, 5],
+  std: 0.1,
+};
+export const TRAINING = {
+  batch: 20,
+  seed: 5,
+  shuffle: true,
+  normalise: NORMALISE,
+  view: { size: 8, scale: [8, 13], place: "random" },
+  augment: { flip: true, colourShift: SHIFT },
+} as const;
+export const JPEG = readFileSync(fileURLToPath(new URL("../fixtures/pictures/baseline.jpg", import.meta.url)));
+
+/** The set of these files; the label is 0 for those in `cat/`. */
+export function setOf(directory: string, files: readonly string[]): FolderDataset {
+  return {
+    name: "tiny",
+    classNames: ["cat", "dog"],
+    channels: 3,
+    labels: Uint16Array.from(files, (file) => (file.startsWith("cat/") ? 0 : 1)),
+    files: files.map((file) => path.join(directory, ...file.split("/"))),
+    reader: folderReader,
+  };
+}
+
+/** Runs with a set of 24 cats and 24 dogs, one of them a JPEG. */
+export async function withSet(run: (set: FolderDataset, directory: string) => Promise<void>): Promise<void> {
+  const files = { ...(await twoClasses(24)), "cat/005.png": JPEG };
+  await withFolder(files, (directory) => run(setOf(directory, Object.keys(files).sort()), directory));
+}
+
+export async function read(
+  set: FolderDataset,
+  options: OpenBatchesOptions,
+  epoch = 1,
+  firstStep = 0,
+  batches: Batch[] = [],
+): Promise<Batch[]> {
+  const source = openBatches(set, options);
+  try {
+    for await (const batch of source.epoch(epoch, firstStep)) batches.push(batch);
+  } finally {
+    await source.close();
+  }
+  return batches;
+}
+
+/** All files of a folder and its folders. */
+export async function filesOf(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
+}
 
 /** Noise of any size; the same for the same number. */
 export function noise(number: number, width: number, height: number): Picture {
