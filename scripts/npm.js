@@ -25,7 +25,8 @@ export function npmCli() {
 export async function npm(args, options = {}) {
   const cli = npmCli();
   if (cli === null) throw new Error("npm: it is not in PATH. Install it beside Node.");
-  return run(process.execPath, [cli, ...args], { maxBuffer: 64 * 2 ** 20, ...options });
+  // Under `npm test --silent` npm would otherwise say nothing of what went wrong.
+  return run(process.execPath, [cli, "--loglevel=error", ...args], { maxBuffer: 64 * 2 ** 20, ...options });
 }
 
 /** Runs a program of a package that npm has in its cache, or fetches. */

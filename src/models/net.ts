@@ -40,6 +40,7 @@ interface Step {
   readonly apply: (inputs: readonly Tensor[]) => Tensor;
 }
 
+/** A net whose layers form a graph: branches, sums, auxiliary classifiers. Made by buildNet from a table. */
 export class Net extends Module {
   private readonly modules = new Map<string, Module>();
   private readonly steps: readonly Step[];

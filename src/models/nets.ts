@@ -29,6 +29,7 @@ export interface NetOptions {
   readonly auxiliary?: boolean;
 }
 
+/** What {@link buildNet} takes: the net's variations and how its weights start. */
 export interface NetModelOptions extends NetOptions, StartOptions {}
 
 interface NetTable {
@@ -123,17 +124,31 @@ const builder =
   (options, engine) =>
     buildNet(name, options, engine);
 
+/** AlexNet (Krizhevsky et al. 2012). See {@link buildNet}. */
 export const alexnet: BuildNet = builder("alexnet");
+/** ZFNet (Zeiler and Fergus 2013). See {@link buildNet}. */
 export const zfnet: BuildNet = builder("zfnet");
+/** Network in Network (Lin et al. 2013). See {@link buildNet}. */
 export const nin: BuildNet = builder("nin");
+/** GoogLeNet (Szegedy et al. 2014). See {@link buildNet}. */
 export const googlenet: BuildNet = builder("googlenet");
+/** CNN-F (Chatfield et al. 2014). See {@link buildNet}. */
 export const cnnF: BuildNet = builder("cnn-f");
+/** CNN-M (Chatfield et al. 2014). See {@link buildNet}. */
 export const cnnM: BuildNet = builder("cnn-m");
+/** CNN-S (Chatfield et al. 2014). See {@link buildNet}. */
 export const cnnS: BuildNet = builder("cnn-s");
+/** SPPnet, with a pyramid of poolings (He et al. 2014). See {@link buildNet}. */
 export const sppnet: BuildNet = builder("sppnet");
+/** FCN-32s on VGG-16 (Long et al. 2014). See {@link buildNet}. */
 export const fcn32s: BuildNet = builder("fcn32s");
+/** FCN-16s: with a skip from pool4 (Long et al. 2014). See {@link buildNet}. */
 export const fcn16s: BuildNet = builder("fcn16s");
+/** FCN-8s: with skips from pool4 and pool3 (Long et al. 2014). See {@link buildNet}. */
 export const fcn8s: BuildNet = builder("fcn8s");
-/** @param version which of the two nets of the paper. */
+/**
+ * OverFeat (Sermanet et al. 2013). See {@link buildNet}.
+ * @param version which of the two nets of the paper.
+ */
 export const overfeat = (version: "fast" | "accurate", options: NetModelOptions, engine: Engine): Net =>
   buildNet(`overfeat-${version}`, options, engine);

@@ -1,8 +1,7 @@
 /** The same bits from the same seed: whatever the number of threads, the machine and the version of Node. */
-import { exec } from "node:child_process";
-import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { npmExec } from "../../scripts/npm.js";
 import { runScript } from "./child.js";
 
 /**
@@ -26,7 +25,7 @@ const OTHER = process.version.startsWith("v20.") ? "node@24" : "node@20";
 /** Path of the other Node, if npm has it at hand: `npx -y node@24 --version` fetches it once. */
 async function otherNode(): Promise<string | null> {
   try {
-    const { stdout } = await promisify(exec)(`npx --offline -y ${OTHER} -p process.execPath`, { timeout: 20_000 });
+    const { stdout } = await npmExec(OTHER, ["node", "-p", "process.execPath"], { offline: true, timeout: 20_000 });
     return stdout.trim();
   } catch {
     return null;

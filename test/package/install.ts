@@ -13,11 +13,18 @@ export interface Installed {
   readonly tarballBytes: number;
 }
 
-let installed: Promise<Installed> | null = null;
+/** What npm says where there is no network and its cache lacks piscina. */
+const NO_NETWORK = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED/;
 
-/** Installs at the first call; the folder is removed when the process ends. */
-export function install(): Promise<Installed> {
-  installed ??= packAndInstall();
+let installed: Promise<Installed | null> | null = null;
+
+/** Installs at the first call; null without a network. The folder is removed when the process ends. */
+export function install(): Promise<Installed | null> {
+  installed ??= packAndInstall().catch((error: unknown) => {
+    if (!NO_NETWORK.test(String(error))) throw error;
+    console.log("SKIPPED the installed package: the package registry cannot be reached");
+    return null;
+  });
   return installed;
 }
 
