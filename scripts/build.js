@@ -41,6 +41,8 @@ async function buildVendor() {
       format: "esm",
       platform: node ? "node" : "browser",
       target: node ? "node20" : "es2022",
+      // Nobody reads these files, and the package is to stay small.
+      minify: true,
       legalComments: "inline",
       metafile: true,
       // The alias: packages import createRequire too.
