@@ -58,7 +58,7 @@ export async function classifyPictures(
   let failures = 0;
   for (const image of pictures) {
     try {
-      const planes = fitPicture(await readPicture(image), classifier.inputSize);
+      const planes = fitPicture(await readPicture(image), classifier.inputSize, classifier.scale);
       const predictions = topPredictions(await classifier.scores(planes), classifier.classNames, top);
       output.line(output.paint.bold(image));
       for (const { label, probability } of predictions) output.line(`${percent(probability).padStart(9)}  ${label}`);

@@ -140,7 +140,7 @@ export function headerLines(facts: TrainFacts, request: TrainRequest): string[] 
   const { trainCount, validationCount, testCount, inputSize: side } = facts;
   const threads = facts.threads === 1 ? "1 thread" : `${facts.threads} threads`;
   return [
-    `net       VGG ${facts.config}, width ${request.width}, input 3x${side}x${side}: ${grouped(facts.params)} parameters`,
+    `net       VGG ${facts.config}${request.batchNorm ? " with batch normalisation" : ""}, width ${request.width}, input 3x${side}x${side}: ${grouped(facts.params)} parameters`,
     `data      ${facts.dataName}: ${grouped(trainCount)} to learn, ${grouped(validationCount)} to validate, ` +
       `${grouped(testCount)} to test, ${facts.classCount} classes`,
     `run       ${request.epochs} epochs, batch ${request.batch}, lr ${request.lr}, seed ${request.seed}, ${request.backend}, ${threads}`,

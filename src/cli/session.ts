@@ -134,10 +134,12 @@ export async function openClassifier(weights: string): Promise<Classifier> {
   }
 }
 
-function classifierOf(engine: Engine, model: Module, { classes, inputSize, mean, std }: VggMetadata): Classifier {
+function classifierOf(engine: Engine, model: Module, metadata: VggMetadata): Classifier {
+  const { classes, inputSize, scale = inputSize, mean, std } = metadata;
   return {
     classNames: classes,
     inputSize,
+    scale,
     async scores(planes) {
       const pixels = normalised(planes, { mean, std });
       const scores = await engine.scope(() =>
@@ -162,6 +164,7 @@ export function normalised(planes: Uint8Array, { mean, std }: Normalise): Float3
 
 /** What a weights file of this run says of its net. */
 function metadataOf(request: TrainRequest, data: DataSplits, inputSize: number, normalise: Normalise): VggMetadata {
+  const view = viewOf(request);
   return {
     config: vggConfigName(request.config),
     batchNorm: request.batchNorm,
@@ -170,6 +173,7 @@ function metadataOf(request: TrainRequest, data: DataSplits, inputSize: number, 
     width: request.width,
     classifier: request.classifier,
     dropout: request.dropout,
+    ...(view === undefined ? {} : { scale: scaleRange(evaluationView(view))[0] }),
     ...normalise,
   };
 }

@@ -60,6 +60,8 @@ export interface Classifier {
   readonly classNames: readonly string[];
   /** Height and width that it looks at. */
   readonly inputSize: number;
+  /** Smaller side of the rescaled picture in whose middle it looks. */
+  readonly scale: number;
   /** One score a class, before the soft-max, for RGB planes `[3, inputSize, inputSize]`. */
   scores(planes: Uint8Array): Promise<Float32Array>;
   /** Ends the engine. */

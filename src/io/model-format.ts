@@ -38,6 +38,8 @@ export interface VggMetadata {
   readonly dropout: number;
   /** Whether each convolution has batch normalisation; absent means no. */
   readonly batchNorm?: boolean;
+  /** Smaller side of the rescaled picture in whose middle the net looks; absent means inputSize: all of the smaller side. */
+  readonly scale?: number;
   /** Of each channel, in units of bytes: x = (pixel - mean) / std. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
@@ -146,8 +148,10 @@ export function checkTensors(
 /** Metadata as a file holds it: texts, JSON but for the two that name the format. */
 export function encodeMetadata(metadata: VggMetadata): Record<string, string> {
   const { config, classes, inputSize, width, classifier, dropout, mean, std, batchNorm = false } = metadata;
-  // batchNorm only where it says something: files of nets without have the bytes they always had.
-  const values = { config, classes, inputSize, width, classifier, dropout, mean, std, ...(batchNorm && { batchNorm }) };
+  const { scale = inputSize } = metadata;
+  // These two only where they say something: files of nets without have the bytes they always had.
+  const optional = { ...(batchNorm && { batchNorm }), ...(scale !== inputSize && { scale }) };
+  const values = { config, classes, inputSize, width, classifier, dropout, mean, std, ...optional };
   const texts = Object.entries(values).map(([key, value]): [string, string] => [key, JSON.stringify(value)]);
   return { format: FORMAT, version: VERSION, ...Object.fromEntries(texts) };
 }
@@ -190,7 +194,10 @@ export function decodeMetadata(texts: Readonly<Record<string, string>>, file: st
     mean: check("mean", asNumbers(value("mean"), CHANNELS)),
     std: check("std", asNumbers(value("std"), CHANNELS)),
     ...(texts.batchNorm === undefined ? {} : { batchNorm: check("batchNorm", asBoolean(value("batchNorm"))) }),
+    ...(texts.scale === undefined ? {} : { scale: check("scale", asNumber(value("scale"))) }),
   };
+  const { inputSize, scale = inputSize } = metadata;
+  check("scale", Number.isInteger(scale) && scale >= inputSize ? scale : undefined);
   check("std", metadata.std.every((std) => std > 0) ? metadata.std : undefined);
   try {
     vggLayers(metadata.config, { ...metadata, classes: metadata.classes.length });

@@ -55,18 +55,24 @@ export function resizePicture(picture: Picture, width: number, height: number): 
 }
 
 /**
- * What a net sees of a picture: rescaled, keeping its proportions, until the smaller side is `size`, then the square in the middle.
- * Only that square is computed, so even a very long picture costs little.
+ * What a net sees of a picture: rescaled, keeping its proportions, until the smaller side is `scale`, then the square of `size` in the
+ * middle. Only that square is computed, so even a very long picture costs little.
+ * @param scale at least `size`, which is the default: all of the smaller side.
  * @returns planes R, G, B: `[3, size, size]`.
- * @throws UsageError for a size that is not a positive whole number, or whose square is above 100 megapixels.
+ * @throws UsageError for a size that is not a positive whole number, or whose square is above 100 megapixels, or a scale below it.
  */
-export function fitPicture(picture: Picture, size: number): Uint8Array {
+export function fitPicture(picture: Picture, size: number, scale = size): Uint8Array {
   if (!isSize(size) || size * size > MAX_PIXELS) {
     throw new UsageError(
       `fitPicture: the size is not a positive whole number, 10000 at most (size ${size}). Pass the input size of the net.`,
     );
   }
-  const { width, height } = rescaledSize(picture.width, picture.height, size);
+  if (!isSize(scale) || scale < size || scale * scale > MAX_PIXELS) {
+    throw new UsageError(
+      `fitPicture: the scale is not a whole number from the size to 10000 (scale ${scale}, size ${size}). Leave it out, or pass a larger one.`,
+    );
+  }
+  const { width, height } = rescaledSize(picture.width, picture.height, scale);
   const planes = new Uint8Array(3 * size * size);
   const top = Math.floor((height - size) / 2);
   const left = Math.floor((width - size) / 2);

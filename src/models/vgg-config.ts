@@ -15,13 +15,13 @@ import {
   linear,
   lrn,
   type NetLayer,
-  tableLayers,
   netTensorShapes,
   netTotals,
   pool,
   type Row,
   relu,
   scaled,
+  tableLayers,
 } from "./net-config.js";
 
 /** Names of the nets: the paper's, and "shallow" for its control net (section 4.1). */

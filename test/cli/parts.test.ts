@@ -131,6 +131,7 @@ test("classify: one bad picture among many does not stop the rest", async () => 
   const classifier = {
     classNames: ["dark", "light"],
     inputSize: 32,
+    scale: 32,
     scores: async (planes: Uint8Array) => Float32Array.of(0, planes.length === 3 * 32 * 32 ? 2 : -2),
     close: async () => undefined,
   };

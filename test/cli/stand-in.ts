@@ -71,6 +71,7 @@ const session: TrainSession = {
   test: async () => ({ top1: 0.5, top5: 1 }),
   classNames: ["circle", "square"],
   inputSize: 32,
+  scale: 32,
   scores: async () => Float32Array.of(1, 2),
   close: async () => undefined,
 };

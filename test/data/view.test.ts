@@ -11,6 +11,7 @@ import { renderView } from "#src/data/view.js";
 import { fitPicture, resizePicture } from "#src/io/picture.js";
 import { fromPlanes, toPlanes } from "#src/io/pixels.js";
 import { interleaved, planar, rescaledSize } from "#src/io/resample.js";
+import { throws } from "../engine/nets.js";
 
 const PLAIN = { mean: [0, 0, 0], std: [1, 1, 1] };
 
@@ -50,7 +51,16 @@ test("x=[3,10,14] size=8 scale=12 centre: fitPicture's square of the picture res
     assert.is(x[i], whole.pixels[((row + 2) * 16 + column + 4) * 3 + c]);
   }
   const [{ x: fitted }] = load(dataset, { view: { size: 8, place: "centre" } });
-  assert.equal([...fitted], [...fitPicture(fromPlanes(dataset.images, 14, 10), 8)]);
+  const picture = fromPlanes(dataset.images, 14, 10);
+  assert.equal([...fitted], [...fitPicture(picture, 8)]);
+  assert.equal([...x], [...fitPicture(picture, 8, 12)]);
+  for (const scale of [7, 8.5, 0, Number.NaN, 10_001]) {
+    throws(
+      () => fitPicture(picture, 8, scale),
+      UsageError,
+      `fitPicture: the scale is not a whole number from the size to 10000 (scale ${scale}, size 8). Leave it out, or pass a larger one.`,
+    );
+  }
 });
 
 test("x=[3,10,14] size=10 scale=10: nothing is resampled", () => {

@@ -108,6 +108,18 @@ test("decodeModel: bytes that are no weights", async () => {
   await fails(decodeModel(new TextEncoder().encode("these are no weights"), engine), "the bytes");
 });
 
+test("scale: in the file where it is not the input's size; never below it", () => {
+  assert.is("scale" in encodeMetadata({ ...metadata, scale: metadata.inputSize }), false);
+  assert.is(encodeMetadata({ ...metadata, scale: 37 }).scale, "37");
+  assert.is(decodeMetadata(encodeMetadata({ ...metadata, scale: 37 }), "x").scale, 37);
+  for (const scale of ["31", "37.5", "true"]) {
+    assert.throws(
+      () => decodeMetadata({ ...encodeMetadata(metadata), scale }, "x"),
+      (error: unknown) => error instanceof WeightsError && error.message.includes(`is wrong (scale ${scale})`),
+    );
+  }
+});
+
 test("batchNorm: in the file where there is some; absent means none; the bytes of other files are as before", async () => {
   assert.is("batchNorm" in encodeMetadata({ ...metadata, batchNorm: false }), false);
   const withNorm = { ...metadata, batchNorm: true };
