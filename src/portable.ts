@@ -106,5 +106,6 @@ export {
   topConfusions,
 } from "./train/metrics.js";
 export type { EpochRecord, EventRecord, MicroRecord, StepRecord, TrainRecord } from "./train/records.js";
+export type { Objective, TrainingProgress, TrainOptions } from "./train/train-options.js";
 export { train } from "./train/trainer.js";
-export { type Objective, type TrainingProgress, TrainingRun, type TrainOptions } from "./train/training-run.js";
+export { TrainingRun } from "./train/training-run.js";

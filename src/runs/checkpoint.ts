@@ -5,12 +5,13 @@
  *   model.features.0.weight …              parameters and buffers
  *   optimiser.features.0.weight.velocity … the optimiser's state
  *   grad.features.0.weight …               in the middle of a step of several parts: the gradients so far
- *   metadata: format, version, progress (train/training-run.ts) and counters as JSON
+ *   metadata: format, version, progress (train/train-options.ts) and counters as JSON
  */
 import { WeightsError } from "../core/errors.js";
 import { loadState, tensorsOf } from "../io/model-format.js";
 import { openSafetensors, type SafetensorsSource, writeSafetensors } from "../io/safetensors.js";
-import type { TrainingProgress, TrainingRun } from "../train/training-run.js";
+import type { TrainingProgress } from "../train/train-options.js";
+import type { TrainingRun } from "../train/training-run.js";
 
 const FORMAT = "verydeep-checkpoint";
 const VERSION = "1";

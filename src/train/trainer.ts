@@ -4,7 +4,8 @@ import { trainingStatistics } from "../data/statistics.js";
 import { scaleRange } from "../data/view.js";
 import type { Module } from "../nn/module.js";
 import type { TrainRecord } from "./records.js";
-import { TrainingRun, type TrainOptions } from "./training-run.js";
+import type { TrainOptions } from "./train-options.js";
+import { TrainingRun } from "./training-run.js";
 
 /**
  * Trains a classifier. Leaves the model in training mode, with the weights of the last step. Every step is in training mode,

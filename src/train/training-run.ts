@@ -6,13 +6,11 @@
  */
 import type { Engine } from "../core/engine.js";
 import { DivergedError, MemoryFullError, UsageError } from "../core/errors.js";
-import type { Counter, Parameter, StateTensor, Tensor } from "../core/tensor.js";
+import type { Counter, Parameter, StateTensor } from "../core/tensor.js";
 import type { Batch, BatchSource } from "../data/batch-source.js";
 import type { DataSplits, Normalise } from "../data/dataset.js";
-import type { Augment } from "../data/loader.js";
 import { openBatches } from "../data/open-batches.js";
 import type { ReadingOptions } from "../data/picture-reader.js";
-import type { View } from "../data/view.js";
 import { engineOf, inMode, type Module } from "../nn/module.js";
 import { scale } from "../ops/elementwise.js";
 import { crossEntropy, labelRank, labelsTensor } from "../ops/loss.js";
@@ -22,84 +20,7 @@ import { SGD } from "../optim/sgd.js";
 import { DEAD_START_WINDOW, deadStart } from "./dead-start.js";
 import { evaluate, evaluationView } from "./evaluate.js";
 import type { EpochRecord, EventRecord, StepRecord, TrainRecord } from "./records.js";
-
-/** The loss to minimise, and the logits by which accuracy is counted. */
-export type Objective = (
-  model: Module,
-  x: Tensor,
-  labels: Tensor,
-) => { readonly loss: Tensor; readonly logits: Tensor };
-
-/** What {@link train} takes. */
-export interface TrainOptions {
-  readonly epochs: number;
-  /** Pictures in a step. */
-  readonly batch: number;
-  /**
-   * Pictures computed at once, a divisor of `batch`; the gradients of a step's parts add up to those of the whole. Default:
-   * the batch, or, where memory is too small for it, as large a part as fits. (Batch normalisation sees one part at a time.)
-   */
-  readonly microBatch?: number | undefined;
-  /** Base learning rate; the schedule multiplies it. */
-  readonly lr: number;
-  /** Default 0.9 (the paper). */
-  readonly momentum?: number;
-  /** On weights, not on biases; default 5e-4 (the paper). */
-  readonly weightDecay?: number;
-  /** Makes the optimiser; default SGD with momentum and weight decay. */
-  readonly optimiser?: (model: Module) => AnyOptimiser;
-  /** Default: constant. */
-  readonly schedule?: Schedule;
-  /** Ends the run after an epoch, by the validation results so far (top-1, oldest first). Default: never before `epochs`. */
-  readonly stop?: (validation: readonly number[]) => boolean;
-  /** Default: mean cross-entropy of the model's logits. */
-  readonly objective?: Objective;
-  /** Of order and augmentation; default 1. */
-  readonly seed?: number;
-  /** Random changes to training pictures; default none. */
-  readonly augment?: Augment;
-  /** What the net sees of a picture; default: all of it. Validation takes the middle, at the mean of the scales. */
-  readonly view?: View | undefined;
-  /** Default: mean and std of the training pictures. */
-  readonly normalise?: Normalise;
-  /** How pictures on disk are read. */
-  readonly reading?: ReadingOptions;
-  /** Ends the run after the current step, or batch of the validation, by throwing the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** Where a run stands: all numbers that its future depends on. Plain JSON. */
-export interface TrainingProgress {
-  /** Finished epochs. */
-  epoch: number;
-  /** Finished steps of the epoch under way, and of the whole run. */
-  stepInEpoch: number;
-  step: number;
-  /** Pictures of the step under way whose gradients have been added up. */
-  pictures: number;
-  microBatch: number;
-  /** Top-1 on the validation pictures after each finished epoch. */
-  validation: number[];
-  /** Of the epoch under way: sum of the pictures' losses. */
-  epochLoss: number;
-  /** Of the step under way: sum of the pictures' losses, and how many were right. */
-  stepLoss: number;
-  stepCorrect: number;
-  /** Time spent so far. */
-  seconds: number;
-}
-
-/** Where every run begins. */
-const BEGINNING = {
-  epoch: 0,
-  stepInEpoch: 0,
-  step: 0,
-  pictures: 0,
-  epochLoss: 0,
-  stepLoss: 0,
-  stepCorrect: 0,
-  seconds: 0,
-} as const;
+import { BEGINNING, type Objective, type TrainingProgress, type TrainOptions } from "./train-options.js";
 
 const crossEntropyOf: Objective = (model, x, labels) => {
   const logits = model.forward(x);
@@ -116,6 +37,10 @@ export class TrainingRun {
   private readonly objective: Objective;
   private at: TrainingProgress;
   private readonly events: EventRecord[] = [];
+  /** Notes about pictures that have been passed on: validation reads the same pictures in every epoch. */
+  private readonly notes = new Set<string>();
+  /** The training pictures, while the run goes on. */
+  private source: BatchSource | null = null;
   /** Losses of the last steps, for the warning about dead starts. */
   private readonly recentLosses: number[] = [];
   /** When the run would have begun if it had never been stopped. */
@@ -194,13 +119,17 @@ export class TrainingRun {
   async *records(signal = this.options.signal): AsyncGenerator<TrainRecord, void, undefined> {
     const { epochs, stop = () => false } = this.options;
     this.start = performance.now() - this.at.seconds * 1000;
-    while (this.at.epoch < epochs && !(this.at.epoch > 0 && stop(this.at.validation))) {
+    try {
+      while (this.at.epoch < epochs && !(this.at.epoch > 0 && stop(this.at.validation))) {
+        this.model.train();
+        const imagesPerSecond = yield* this.epochSteps(signal);
+        yield await this.finishEpoch(imagesPerSecond, signal);
+        yield* this.events.splice(0);
+      }
       this.model.train();
-      const imagesPerSecond = yield* this.epochSteps(signal);
-      yield await this.finishEpoch(imagesPerSecond, signal);
-      yield* this.events.splice(0);
+    } finally {
+      await this.closeSource();
     }
-    this.model.train();
   }
 
   /** The steps that are left of the epoch under way. Returns how many pictures a second they took. */
@@ -208,9 +137,9 @@ export class TrainingRun {
     const start = performance.now();
     let pictures = 0;
     for (;;) {
-      const source = this.openTraining();
+      this.source ??= this.openTraining();
       try {
-        for await (const { record, count } of this.microSteps(source, signal)) {
+        for await (const { record, count } of this.microSteps(this.source, signal)) {
           pictures += count;
           yield* this.events.splice(0);
           yield record;
@@ -218,11 +147,16 @@ export class TrainingRun {
         return (pictures * 1000) / (performance.now() - start);
       } catch (error) {
         if (!(error instanceof MemoryFullError && this.untried && this.at.microBatch > 1)) throw error;
+        await this.closeSource();
         yield this.useSmallerParts();
-      } finally {
-        await source.close();
       }
     }
+  }
+
+  private async closeSource(): Promise<void> {
+    const { source } = this;
+    this.source = null;
+    await source?.close();
   }
 
   /** One micro-batch after the other; `count` is its number of pictures. */
@@ -369,6 +303,8 @@ export class TrainingRun {
     return {
       ...reading,
       onNote: (text) => {
+        if (this.notes.has(text)) return;
+        this.notes.add(text);
         this.events.push(this.event("picture", text));
         reading.onNote?.(text);
       },

@@ -7,8 +7,8 @@ import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
 import { oneCycle } from "#src/optim/index.js";
 import { evaluate } from "#src/train/evaluate.js";
+import type { TrainOptions } from "#src/train/train-options.js";
 import { train } from "#src/train/trainer.js";
-import type { TrainOptions } from "#src/train/training-run.js";
 
 /** Disc, ring, hourglass: a net tells them apart soon. */
 const CLASSES = [0, 5, 9];

@@ -12,8 +12,8 @@ import { Linear, Module, ReLU, Sequential } from "#src/nn/index.js";
 import { oneCycle } from "#src/optim/schedule.js";
 import { evaluate } from "#src/train/evaluate.js";
 import type { TrainRecord } from "#src/train/records.js";
+import type { TrainOptions } from "#src/train/train-options.js";
 import { train } from "#src/train/trainer.js";
-import type { TrainOptions } from "#src/train/training-run.js";
 import { rejects, weightsHash } from "../engine/nets.js";
 
 const engine = await createEngine({ threads: 2 });

@@ -11,7 +11,8 @@ import type { Module } from "#src/nn/index.js";
 import { Adam } from "#src/optim/adam.js";
 import { plateau } from "#src/optim/schedule.js";
 import type { EpochRecord, EventRecord, StepRecord, TrainRecord } from "#src/train/records.js";
-import { TrainingRun, type TrainOptions } from "#src/train/training-run.js";
+import type { TrainOptions } from "#src/train/train-options.js";
+import { TrainingRun } from "#src/train/training-run.js";
 import { throws, weightsHash } from "../engine/nets.js";
 import { maxRelativeError } from "../helpers/compare.js";
 
