@@ -41,7 +41,6 @@ interface Step {
 }
 
 /** A net whose layers form a graph: branches, sums, auxiliary classifiers. Made by buildNet from a table. */
-/** A net of one or several outputs, whose branches are rows of its table; buildNet makes the known ones. */
 export class Net extends Module {
   private readonly modules = new Map<string, Module>();
   private readonly steps: readonly Step[];

@@ -30,7 +30,6 @@ export interface NetOptions {
 }
 
 /** What {@link buildNet} takes: the net's variations and how its weights start. */
-/** How to vary a net, and how it starts. */
 export interface NetModelOptions extends NetOptions, StartOptions {}
 
 interface NetTable {
@@ -126,37 +125,26 @@ const builder =
     buildNet(name, options, engine);
 
 /** AlexNet (Krizhevsky et al. 2012). See {@link buildNet}. */
-/** AlexNet (Krizhevsky et al. 2012); see {@link buildNet}. */
 export const alexnet: BuildNet = builder("alexnet");
 /** ZFNet (Zeiler and Fergus 2013). See {@link buildNet}. */
-/** ZFNet (Zeiler and Fergus 2013). */
 export const zfnet: BuildNet = builder("zfnet");
-/** Network in Network (Lin et al. 2013). See {@link buildNet}. */
-/** Network in Network (Lin et al. 2014). */
+/** Network in Network (Lin et al. 2014). See {@link buildNet}. */
 export const nin: BuildNet = builder("nin");
 /** GoogLeNet (Szegedy et al. 2014). See {@link buildNet}. */
-/** GoogLeNet (Szegedy et al. 2014) with two auxiliary classifiers; see {@link Net.forwardAll}. */
 export const googlenet: BuildNet = builder("googlenet");
 /** CNN-F (Chatfield et al. 2014). See {@link buildNet}. */
-/** CNN-F, fast (Chatfield et al. 2014). */
 export const cnnF: BuildNet = builder("cnn-f");
 /** CNN-M (Chatfield et al. 2014). See {@link buildNet}. */
-/** CNN-M, medium. */
 export const cnnM: BuildNet = builder("cnn-m");
 /** CNN-S (Chatfield et al. 2014). See {@link buildNet}. */
-/** CNN-S, slow. */
 export const cnnS: BuildNet = builder("cnn-s");
 /** SPPnet, with a pyramid of poolings (He et al. 2014). See {@link buildNet}. */
-/** SPP-net on a ZF-5 body (He et al. 2014). */
 export const sppnet: BuildNet = builder("sppnet");
 /** FCN-32s on VGG-16 (Long et al. 2014). See {@link buildNet}. */
-/** FCN-32s on VGG-16 (Long et al. 2014). */
 export const fcn32s: BuildNet = builder("fcn32s");
 /** FCN-16s: with a skip from pool4 (Long et al. 2014). See {@link buildNet}. */
-/** FCN-16s: also scores pool4. */
 export const fcn16s: BuildNet = builder("fcn16s");
 /** FCN-8s: with skips from pool4 and pool3 (Long et al. 2014). See {@link buildNet}. */
-/** FCN-8s: also scores pool4 and pool3. */
 export const fcn8s: BuildNet = builder("fcn8s");
 /**
  * OverFeat (Sermanet et al. 2013). See {@link buildNet}.
