@@ -29,10 +29,12 @@ import { TrainingRun } from "../train/training-run.js";
 import type { Classifier, TrainSession, TrainSettings } from "./work.js";
 
 /** Starts an engine, reads the data, builds the net, and takes an earlier run up where it stood. */
-export async function openTrainSession(request: TrainRequest, settings: TrainSettings): Promise<TrainSession> {
-  const data = await openData(request.data, { seed: request.seed });
+export async function openTrainSession(asked: TrainRequest, settings: TrainSettings): Promise<TrainSession> {
+  const data = await openData(asked.data, { seed: asked.seed });
   const notes = [...data.notes];
-  const inputSize = request.input ?? squareSide(data);
+  const inputSize = asked.input ?? squareSide(data);
+  // Rescaled pictures are cut to the size that they have themselves.
+  const request = asked.scale === null ? asked : { ...asked, input: inputSize };
   const view = viewOf(request);
   const earlier = settings.folder instanceof RunFolder ? settings.folder : null;
   const statistics = earlier ? readStatistics(earlier) : await measure(data, request, settings);

@@ -93,11 +93,15 @@ const FOLDER_INPUT = 224;
 
 /**
  * A complete request: what the user gave, and the defaults for the rest.
- * Pictures on disk are rescaled so that their smaller side is 256 where the net sees 224, and cut at random.
+ * Pictures on disk are rescaled so that their smaller side is 256 where the net sees 224, and cut at random. What is cut at
+ * random is not moved besides.
  */
 export function completeRequest(given: Partial<TrainRequest>): TrainRequest {
   const { data = DEFAULT_REQUEST.data } = given;
-  if (!data.startsWith("folder:")) return { ...DEFAULT_REQUEST, ...given };
+  if (!data.startsWith("folder:")) {
+    const isCut = (given.input ?? null) !== null || (given.scale ?? null) !== null;
+    return { ...DEFAULT_REQUEST, ...(isCut ? { cropPadding: 0 } : {}), ...given };
+  }
   const input = given.input ?? FOLDER_INPUT;
   const scale = given.scale ?? Math.round((input * 256) / FOLDER_INPUT);
   return { ...DEFAULT_REQUEST, cropPadding: 0, ...given, input, scale };

@@ -37,6 +37,9 @@ test("pictures on disk: cut at 224 from a smaller side of 256, unless asked othe
   assert.is(completeRequest({ data: "folder:x", input: 64 }).scale, 73);
   assert.equal(viewOf(completeRequest({ data: "folder:x" })), { size: 224, scale: 256, place: "random" });
   assert.is(viewOf(completeRequest({})), undefined);
+  assert.is(completeRequest({ data: "shapes" }).cropPadding, 4);
+  assert.is(completeRequest({ data: "shapes", input: 64 }).cropPadding, 0);
+  assert.is(completeRequest({ data: "shapes", scale: 40 }).cropPadding, 0);
 });
 
 test("initialisers by name", () => {
