@@ -24,7 +24,7 @@ export function reportOf(
     events: records.flatMap((record) => (record.kind === "event" ? [{ step: record.step, text: record.text }] : [])),
     test,
     commands: [
-      ["go on where it stopped", `verydeep train --resume ${folder}`],
+      ...(test === null ? [["go on where it stopped", `verydeep train --resume ${folder}`] as const] : []),
       ["classify with its best weights", `verydeep classify PICTURE --weights ${folder}/best.safetensors`],
     ],
   };
