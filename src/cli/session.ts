@@ -37,6 +37,7 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
   const request = asked.scale === null ? asked : { ...asked, input: inputSize };
   const view = viewOf(request);
   const earlier = settings.folder instanceof RunFolder ? settings.folder : null;
+  if (earlier) checkSameData(earlier, data);
   const statistics = earlier ? readStatistics(earlier) : await measure(data, request, settings);
   const { mean, std, colour } = statistics;
   const normalise: Normalise = { mean, std };
@@ -75,7 +76,7 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
     } else if (request.initFrom !== null) {
       notes.push(await startFrom(request.initFrom, model, metadata));
     }
-    const folder = await openFolder(request, settings, statistics);
+    const folder = await openFolder(request, settings, statistics, data);
     const save = (file: string): Promise<void> => saveModel(file, model, metadata);
     return {
       ...classifierOf(engine, model, metadata),
@@ -196,10 +197,33 @@ async function openFolder(
   request: TrainRequest,
   { folder, out, everySteps, everySeconds, keep }: TrainSettings,
   statistics: TrainingStatistics,
+  data: DataSplits,
 ): Promise<RunFolder | null> {
   if (folder === null || folder instanceof RunFolder) return folder;
   const settings = { out: path.resolve(out), everySteps, everySeconds, keep };
-  return RunFolder.create(folder.wanted, { request, settings, statistics });
+  return RunFolder.create(folder.wanted, { request, settings, pictures: countsOf(data), statistics });
+}
+
+/** What config.json says of the pictures: a run cannot go on with others. */
+function countsOf({ train, validation, test }: DataSplits) {
+  return {
+    train: train.labels.length,
+    validation: validation.labels.length,
+    test: test.labels.length,
+    classes: train.classNames,
+  };
+}
+
+/** @throws DataError where pictures came or went since the run began. */
+function checkSameData(folder: RunFolder, data: DataSplits): void {
+  const before = folder.section("pictures");
+  for (const [name, now] of Object.entries(countsOf(data))) {
+    if (JSON.stringify(before[name]) === JSON.stringify(now)) continue;
+    throw new DataError(
+      `train: the pictures are not those that the run began with (${name} ${JSON.stringify(before[name])}, now ${JSON.stringify(now)}). ` +
+        "Bring them back, or begin a new run.",
+    );
+  }
 }
 
 /** Fills the net from a weights file of the same net or of a shallower one. Returns what there is to say about it. */

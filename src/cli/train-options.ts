@@ -8,6 +8,7 @@ import { vggConfigName } from "../models/vgg-config.js";
 import { initialiserOf } from "../runs/options.js";
 import { PAPER_SCALES } from "../runs/recipe.js";
 import { DEFAULT_REQUEST, OPTIMISERS, SCHEDULES, type TrainRequest } from "../runs/request.js";
+import { RunFolder } from "../runs/run-folder.js";
 import type { Command } from "../vendor/command-line.js";
 import { parseNumber, parseWhole } from "./numbers.js";
 import { parseBackend, parseThreads } from "./threads.js";
@@ -145,19 +146,35 @@ export function givenRequest(args: TrainArguments): Partial<TrainRequest> {
   return { ...given, ...augment, ...initFrom, ...data };
 }
 
-/** The rest: how it is computed and kept. */
+/** The rest: how it is computed and kept. A run that goes on keeps its habits, unless told otherwise. */
 export function settingsOf(args: TrainArguments, folder: TrainSettings["folder"], out: string): TrainSettings {
-  const { checkpointEvery = DEFAULT_SETTINGS, keep, workers, badPictures, cache, threads } = args;
+  const before = folder instanceof RunFolder ? habitsOf(folder) : DEFAULT_SETTINGS;
+  const { checkpointEvery = before, keep = before.keep, workers, badPictures, cache, threads } = args;
   return {
     threads,
     out,
     folder,
     everySteps: checkpointEvery.everySteps,
     everySeconds: checkpointEvery.everySeconds,
-    keep: keep ?? DEFAULT_SETTINGS.keep,
+    keep,
     workers: workers ?? DEFAULT_SETTINGS.workers,
     cache: cache ?? null,
     badPictures: badPictures ?? DEFAULT_SETTINGS.badPictures,
+  };
+}
+
+/** When a run has written checkpoints, how many of them stay, and where its weights go. */
+export function habitsOf(folder: RunFolder): Pick<TrainSettings, "out" | "everySteps" | "everySeconds" | "keep"> {
+  const settings = folder.section("settings");
+  const number = (name: "everySteps" | "everySeconds" | "keep"): number => {
+    const value = settings[name];
+    return typeof value === "number" && value >= 0 ? value : DEFAULT_SETTINGS[name];
+  };
+  return {
+    out: typeof settings.out === "string" ? settings.out : DEFAULT_SETTINGS.out,
+    everySteps: number("everySteps"),
+    everySeconds: number("everySeconds"),
+    keep: number("keep"),
   };
 }
 

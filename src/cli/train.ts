@@ -16,10 +16,11 @@ import {
   checkResumeArguments,
   DEFAULT_SETTINGS,
   givenRequest,
+  habitsOf,
   settingsOf,
   type TrainArguments,
 } from "./train-options.js";
-import type { OpenTrainSession, TrainSettings } from "./work.js";
+import type { OpenTrainSession } from "./work.js";
 
 /** Adds the command; `exit` receives its exit code. */
 export function addTrain(program: Command, output: Output, exit: (code: number) => void): void {
@@ -49,22 +50,11 @@ async function trainAsAsked(args: TrainArguments, output: Output, open: OpenTrai
 async function resumeRun(place: string, args: TrainArguments, output: Output, open: OpenTrainSession): Promise<number> {
   const folder = await RunFolder.open(place);
   const request = parseRequest(folder.section("request"), folder.file("config.json"));
-  const { out, ...kept } = keptSettings(folder);
-  const settings = { ...settingsOf(args, folder, args.out ?? out), ...(args.checkpointEvery ? {} : kept) };
+  const settings = settingsOf(args, folder, args.out ?? habitsOf(folder).out);
   if (await folder.result()) {
     output.line(`done      the run in ${place} ended before; its weights are in ${settings.out}`);
     output.record({ done: true, run: place, weights: settings.out });
     return 0;
   }
   return runTrain(request, settings, args.demo, output, open);
-}
-
-/** When to write checkpoints and where the weights go, as the run began. */
-function keptSettings(folder: RunFolder): Pick<TrainSettings, "out" | "everySteps" | "everySeconds"> {
-  const { out, everySteps, everySeconds } = folder.section("settings");
-  return {
-    out: typeof out === "string" ? out : DEFAULT_SETTINGS.out,
-    everySteps: typeof everySteps === "number" ? everySteps : DEFAULT_SETTINGS.everySteps,
-    everySeconds: typeof everySeconds === "number" ? everySeconds : DEFAULT_SETTINGS.everySeconds,
-  };
 }

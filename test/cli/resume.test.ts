@@ -1,7 +1,7 @@
 /** Runs that are stopped and taken up, and the recipe of several, through the program itself. */
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -57,6 +57,17 @@ test("a run keeps its folder, under a new name where that is taken; --no-run kee
   const again = await verydeep("train", "--resume", "runs/kept");
   assert.equal([again.code, again.stderr], [0, ""]);
   assert.match(again.stdout, /^done {6}the run in runs.kept ended before; its weights are in /);
+});
+
+test("other pictures than the run began with", async () => {
+  assert.is((await verydeep("train", ...SMALL, "--epochs", "1", "--run", "runs/other")).code, 0);
+  rmSync(inFolder("runs/other/result.json"));
+  const config = inFolder("runs/other/config.json");
+  writeFileSync(config, readFileSync(config, "utf8").replace('"train": 150', '"train": 151'));
+  const { code, stdout, stderr } = await verydeep("train", "--resume", "runs/other");
+  const message =
+    "train: the pictures are not those that the run began with (train 151, now 150). Bring them back, or begin a new run.";
+  assert.equal([code, stdout, stderr.trimEnd()], [1, "", message]);
 });
 
 test("what cannot be resumed, and what may not stand beside --resume", async () => {
