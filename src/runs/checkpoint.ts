@@ -45,7 +45,7 @@ export async function loadCheckpoint(file: string, run: TrainingRun): Promise<vo
     if (strange !== undefined) {
       throw new WeightsError(`loadCheckpoint: ${file} is of another net (counter ${strange}). ${REMEDY}`);
     }
-    run.restore(progress);
+    run.restore(progress, source.tensors.keys());
     await loadState(source, { stateDict: () => run.tensors() }, file);
     for (const [name, counter] of known) counter.value = counters.get(name) ?? 0;
   } finally {

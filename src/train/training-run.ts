@@ -70,6 +70,8 @@ export class TrainingRun {
       );
     }
     this.engine = engineOf("train", model);
+    // State is saved by name: a root that is no Sequential has not named its parameters.
+    model.nameParameters();
     this.optimiser = (options.optimiser ?? sgdOf(options))(model);
     this.schedule = schedule;
     this.objective = objective;
@@ -82,14 +84,16 @@ export class TrainingRun {
     return { ...this.at, validation: [...this.at.validation] };
   }
 
-  /** Goes on from there; the caller fills {@link tensors} and {@link counters} as they were. */
-  restore(progress: TrainingProgress): void {
+  /** Goes on from there; the caller fills {@link tensors}, of these names, and {@link counters} as they were. */
+  restore(progress: TrainingProgress, names: Iterable<string> = []): void {
     this.at = { ...progress, validation: [...progress.validation] };
+    const saved = new Set(names);
+    for (const parameter of this.trained()) parameter.setHasGrad(saved.has(`grad.${parameter.name}`));
   }
 
   /**
    * All tensors that the run's future depends on, by name: `model.…`, `optimiser.…`, and in the middle of a step the
-   * gradients so far, `grad.…`, which are made where they are missing.
+   * gradients so far, `grad.…`.
    */
   tensors(): Map<string, StateTensor> {
     const tensors = new Map<string, StateTensor>();
@@ -97,8 +101,7 @@ export class TrainingRun {
     for (const [name, tensor] of this.optimiser.stateDict()) tensors.set(`optimiser.${name}`, tensor);
     if (this.at.pictures > 0) {
       for (const parameter of this.trained()) {
-        tensors.set(`grad.${parameter.name}`, parameter.gradTarget());
-        parameter.setHasGrad(true);
+        if (parameter.hasGrad) tensors.set(`grad.${parameter.name}`, parameter.gradTarget());
       }
     }
     return tensors;

@@ -55,7 +55,7 @@ const events = (records: readonly TrainRecord[]): EventRecord[] =>
 async function moveTo(run: TrainingRun, from: TrainingRun): Promise<void> {
   const values = new Map<string, Float32Array>();
   for (const [name, tensor] of from.tensors()) values.set(name, await tensor.read());
-  run.restore(from.progress);
+  run.restore(from.progress, values.keys());
   const tensors = run.tensors();
   assert.equal([...tensors.keys()].sort(), [...values.keys()].sort());
   for (const [name, tensor] of tensors) await tensor.write(values.get(name) ?? new Float32Array());
