@@ -3,6 +3,7 @@ export type { DataType, HostArray, KernelName, MemoryUse, RandomStream } from ".
 export { Engine } from "./core/engine.js";
 export {
   BackendError,
+  DamagedFileError,
   DataError,
   DivergedError,
   MemoryFullError,

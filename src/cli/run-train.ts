@@ -66,7 +66,7 @@ async function trainAndSave(
 ): Promise<void> {
   let progress: Progress | undefined;
   let last: StepRecord | undefined;
-  let unsaved = false;
+  let saved = false;
   // A net that has hardly learnt must not take the place of one that was there before.
   const earlier = existsSync(out);
   let file = earlier ? besides(out) : out;
@@ -74,7 +74,7 @@ async function trainAndSave(
     switch (record.kind) {
       case "step":
         last = record;
-        unsaved = true;
+        saved = false;
         progress ??= output.progress(`epoch ${record.epoch}/${request.epochs}`, record.steps);
         progress.update(stepInEpoch(record), stepText(record));
         break;
@@ -96,15 +96,19 @@ async function trainAndSave(
         progress = undefined;
         file = out;
         await session.save(file);
-        unsaved = false;
+        saved = true;
         output.line(epochLine(record, request.epochs));
         output.record(epochRecord(record));
         break;
     }
   }
   output.endProgress();
-  if (!signal.aborted) return;
-  if (unsaved) await session.save(file);
+  if (!signal.aborted) {
+    // A run that was ended after its last epoch has no record left to save at.
+    if (!saved) await session.save(out);
+    return;
+  }
+  if (last && !saved) await session.save(file);
   const where = last ? `in epoch ${last.epoch} after step ${last.step}` : "before the first step";
   output.line(`stopped   ${where}; ${last ? `weights in ${file}` : "nothing to save"}`);
   const { folder } = session.facts;

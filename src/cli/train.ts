@@ -52,8 +52,9 @@ async function resumeRun(place: string, args: TrainArguments, output: Output, op
   const request = parseRequest(folder.section("request"), folder.file("config.json"));
   const settings = settingsOf(args, folder, args.out ?? habitsOf(folder).out);
   if (await folder.result()) {
-    output.line(`done      the run in ${place} ended before; its weights are in ${settings.out}`);
-    output.record({ done: true, run: place, weights: settings.out });
+    const { out } = habitsOf(folder);
+    output.line(`done      the run in ${place} ended before; its weights are in ${out}`);
+    output.record({ done: true, run: place, weights: out });
     return 0;
   }
   return runTrain(request, settings, args.demo, output, open);

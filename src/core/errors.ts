@@ -23,6 +23,9 @@ export class WeightsError extends VerydeepError {
   override readonly name = "WeightsError";
 }
 
+/** A weights file is cut or malformed: what it held is lost, and an older one may do. */
+export class DamagedFileError extends WeightsError {}
+
 /** A data set or picture cannot be read. */
 export class DataError extends VerydeepError {
   override readonly name = "DataError";

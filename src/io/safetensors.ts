@@ -3,7 +3,7 @@
  * by chunk, all or nothing. The format and its checks are in safetensors-format.ts, the safe replacing in atomic-file.ts.
  */
 import { type FileHandle, open } from "node:fs/promises";
-import { WeightsError } from "../core/errors.js";
+import { DamagedFileError, WeightsError } from "../core/errors.js";
 import { errorCode, writeFileAtomically } from "./atomic-file.js";
 import {
   bytesFromFloats,
@@ -14,6 +14,7 @@ import {
   PREFIX_BYTES,
   parseHeader,
   parseHeaderLength,
+  type SafetensorsHeader,
   type SafetensorsSource,
   type TensorToWrite,
 } from "./safetensors-format.js";
@@ -30,7 +31,7 @@ const MAX_READ_BYTES = 2 ** 30;
 
 /**
  * Opens a safetensors file and checks its header against the file's size; tensors are read when asked for.
- * @throws WeightsError for a file that is missing, unreadable, truncated or malformed.
+ * @throws WeightsError for a file that is missing or unreadable; DamagedFileError for one that is truncated or malformed.
  */
 export async function openSafetensors(file: string): Promise<SafetensorsSource> {
   const handle = await openForReading(file);
@@ -44,9 +45,7 @@ export async function openSafetensors(file: string): Promise<SafetensorsSource> 
     if (!stats.isFile()) {
       throw new WeightsError(`openSafetensors: the path is no regular file (path ${file}). Name a weights file.`);
     }
-    const prefix = await readRange(handle, 0, Math.min(PREFIX_BYTES, stats.size), file);
-    const length = parseHeaderLength(prefix, stats.size, file);
-    const header = parseHeader(await readRange(handle, PREFIX_BYTES, length, file), stats.size, file);
+    const header = await readHeader(handle, stats.size, file);
     return {
       ...header,
       async read(name, elementBegin, elementEnd) {
@@ -107,6 +106,16 @@ async function openForReading(file: string): Promise<FileHandle> {
       throw new WeightsError(`openSafetensors: the path is no regular file (path ${file}). Name a weights file.`);
     }
     throw new WeightsError(`openSafetensors: the file cannot be read (path ${file}, ${code}). Check its permissions.`);
+  }
+}
+
+async function readHeader(handle: FileHandle, sizeBytes: number, file: string): Promise<SafetensorsHeader> {
+  const prefix = await readRange(handle, 0, Math.min(PREFIX_BYTES, sizeBytes), file);
+  try {
+    const length = parseHeaderLength(prefix, sizeBytes, file);
+    return parseHeader(await readRange(handle, PREFIX_BYTES, length, file), sizeBytes, file);
+  } catch (error) {
+    throw error instanceof WeightsError ? new DamagedFileError(error.message) : error;
   }
 }
 

@@ -12,9 +12,9 @@
  * when it is read. So the folder can be taken up again after an end at any moment.
  */
 import { appendFileSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { UsageError, WeightsError } from "../core/errors.js";
+import { DamagedFileError, UsageError, WeightsError } from "../core/errors.js";
 import { errorCode, explainFileError, makeFreeFolder, writeFileAtomically } from "../io/atomic-file.js";
 import type { TrainRecord } from "../train/records.js";
 import type { TrainingRun } from "../train/training-run.js";
@@ -127,7 +127,9 @@ export class RunFolder {
     const part = pictures > 0 ? `.${String(pictures).padStart(6, "0")}` : "";
     const file = path.join(this.path, CHECKPOINTS, `step-${String(step).padStart(8, "0")}${part}.safetensors`);
     await saveCheckpoint(file, run);
-    for (const old of (await this.checkpoints()).slice(keep)) await rm(old, { force: true }).catch(() => undefined);
+    for (const old of (await this.checkpoints()).slice(keep)) {
+      if (old !== file) await rm(old, { force: true }).catch(() => undefined);
+    }
     return file;
   }
 
@@ -144,24 +146,36 @@ export class RunFolder {
   }
 
   /**
-   * Takes a run to its newest checkpoint that can be read; a damaged one is passed over and named in `onDamaged`.
-   * @returns whether there was one; otherwise the run begins at its beginning.
+   * Takes a run to its newest whole checkpoint; damaged ones are named in `onDamaged` and put aside, as NAME.damaged.
+   * @returns whether there was one; false where the run was ended before its first.
+   * @throws WeightsError for checkpoints that are whole but of another net or version, unreadable, or all damaged. Nothing is
+   * changed on disk then.
    */
   async restore(run: TrainingRun, onDamaged: (message: string) => void): Promise<boolean> {
-    const beginning = run.progress;
+    const damaged: string[] = [];
+    const messages: string[] = [];
+    let restored = false;
     for (const file of await this.checkpoints()) {
       try {
         await loadCheckpoint(file, run);
-        await this.truncateRecords(run.progress);
-        return true;
+        restored = true;
+        break;
       } catch (error) {
-        if (!(error instanceof WeightsError)) throw error;
-        onDamaged(error.message);
-        run.restore(beginning);
+        if (!(error instanceof DamagedFileError)) throw error;
+        damaged.push(file);
+        messages.push(error.message);
       }
     }
-    await this.truncateRecords({ step: 0, epoch: 0 });
-    return false;
+    if (!restored && damaged.length > 0) {
+      throw new WeightsError(
+        `run folder: all checkpoints are damaged (folder ${this.path}, checkpoints ${damaged.length}). Begin a new run, from best.safetensors by --init-from if it is there.`,
+      );
+    }
+    // Out of the way of new ones, which may have smaller numbers.
+    for (const file of damaged) await rename(file, `${file}.damaged`);
+    for (const message of messages) onDamaged(message);
+    await this.truncateRecords(run.progress);
+    return restored;
   }
 
   /** What {@link finish} wrote, or null while the run is not done. */

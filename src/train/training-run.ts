@@ -174,6 +174,8 @@ export class TrainingRun {
     let waitMs = 0;
     try {
       let next = batches.next();
+      // Where the signal ends the run first, nobody awaits it.
+      if (next instanceof Promise) next.catch(() => {});
       for (;;) {
         signal?.throwIfAborted();
         const waitStart = performance.now();
@@ -263,6 +265,7 @@ export class TrainingRun {
       signal,
     });
     const before = this.schedule(at.step, this.totalSteps, at.validation);
+    const lastRate = this.options.lr * this.schedule(at.step - 1, this.totalSteps, at.validation);
     const trainLoss = at.epochLoss / this.data.train.labels.length;
     at.validation.push(top1);
     Object.assign(at, { epoch: at.epoch + 1, stepInEpoch: 0, epochLoss: 0 });
@@ -281,7 +284,7 @@ export class TrainingRun {
       valTop1: top1,
       valTop5: top5,
       valLoss: loss,
-      lr: this.optimiser.lr,
+      lr: lastRate,
       imagesPerSecond,
       seconds: at.seconds,
     };

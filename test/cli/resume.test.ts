@@ -70,6 +70,18 @@ test("other pictures than the run began with", async () => {
   assert.equal([code, stdout, stderr.trimEnd()], [1, "", message]);
 });
 
+test("a run that was ended after its last epoch writes its weights when it goes on", async () => {
+  assert.is(
+    (await verydeep("train", ...SMALL, "--epochs", "1", "--run", "runs/late", "--out", "late.safetensors")).code,
+    0,
+  );
+  const hash = hashOf("late.safetensors");
+  rmSync(inFolder("runs/late/result.json"));
+  rmSync(inFolder("late.safetensors"));
+  assert.is((await verydeep("train", "--resume", "runs/late")).code, 0);
+  assert.is(hashOf("late.safetensors"), hash);
+});
+
 test("what cannot be resumed, and what may not stand beside --resume", async () => {
   for (const [args, code, message] of [
     [

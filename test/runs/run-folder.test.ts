@@ -152,7 +152,7 @@ async function copyTo(target: string, folder: RunFolder, run: TrainingRun): Prom
   await copy.saveCheckpoint(run, 1);
 }
 
-test("keeps so many checkpoints; a damaged one is named and passed over; with none left the run begins anew", async () => {
+test("keeps so many checkpoints; a damaged one is named and put aside", async () => {
   const folder = await RunFolder.create(path.join(place, "damaged"), {});
   const run = runOf();
   let count = 0;
@@ -172,10 +172,30 @@ test("keeps so many checkpoints; a damaged one is named and passed over; with no
     told.join("\n"),
   );
   assert.is(again.progress.step, run.progress.step - 2);
-  rmSync(files[2]);
-  const anew = runOf();
-  assert.is(await folder.restore(anew, () => {}), false);
-  assert.equal([anew.progress.step, (await folder.records()).length], [0, 0]);
+  // What goes on writes checkpoints of smaller numbers than the damaged ones had, and keeps them.
+  const resumed: string[] = [];
+  for await (const record of keepRun(again, folder, { ...KEEP, keep: 1, signal: new AbortController().signal })) {
+    if (record.kind !== "step") continue;
+    resumed.push(path.basename((await folder.checkpoints())[0]));
+    break;
+  }
+  assert.equal(resumed, [`step-${String(again.progress.step).padStart(8, "0")}.safetensors`]);
+  assert.is(readdirSync(path.dirname(files[0])).filter((name) => name.endsWith(".damaged")).length, 2);
+});
+
+test("all checkpoints damaged, or one that is whole but of another net: an error, and nothing changes on disk", async () => {
+  const folder = await RunFolder.create(path.join(place, "untouched"), {});
+  const run = runOf();
+  for await (const record of keepRun(run, folder, { ...KEEP, signal: new AbortController().signal })) {
+    if (record.step === 2 && record.kind === "step") break;
+  }
+  const files = await folder.checkpoints();
+  const before = readFileSync(folder.file("records.jsonl"), "utf8");
+  await rejects(folder.restore(runOf(true), assert.unreachable), WeightsError, /^loadState: .* lacks /);
+  for (const file of files) truncateSync(file, 100);
+  await rejects(folder.restore(runOf(), assert.unreachable), WeightsError, /^run folder: all checkpoints are damaged /);
+  assert.equal(await folder.checkpoints(), files);
+  assert.is(readFileSync(folder.file("records.jsonl"), "utf8"), before);
 });
 
 test("a checkpoint of another net, a weights file", async () => {

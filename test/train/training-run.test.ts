@@ -150,7 +150,7 @@ for (const [name, options, batchNorm] of VARIANTS) {
       const epochs = (records: readonly TrainRecord[]): number[][] =>
         records
           .filter((record): record is EpochRecord => record.kind === "epoch")
-          .map(({ epoch, trainLoss, valTop1, valLoss }) => [epoch, trainLoss, valTop1, valLoss]);
+          .map(({ epoch, trainLoss, valTop1, valLoss, lr }) => [epoch, trainLoss, valTop1, valLoss, lr]);
       assert.equal(epochs(rest), epochs(expected.slice(stop)));
     }
     await one.close();
