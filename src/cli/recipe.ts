@@ -2,6 +2,7 @@
  * `verydeep train --recipe paper`: the runs of runs/recipe.ts one after the other, each in a folder of its own inside the
  * recipe's, each starting from the weights of an earlier one. Taken up again, it goes on with the first that is not done.
  */
+import { existsSync } from "node:fs";
 import { copyFile, readFile } from "node:fs/promises";
 import path from "node:path";
 import { UsageError } from "../core/errors.js";
@@ -32,6 +33,9 @@ export async function isRecipe(folder: string): Promise<boolean> {
 
 /** Begins the recipe in a new folder. Returns the exit code. */
 export async function beginRecipe(args: TrainArguments, output: Output, open: OpenTrainSession): Promise<number> {
+  if (args.scale !== undefined) {
+    throw new UsageError("verydeep: the recipe has scales of its own (--scale). Choose some of them by --stages.");
+  }
   const stages = paperStages(givenRequest(args), args.stages);
   const out = path.resolve(args.out ?? DEFAULT_SETTINGS.out);
   await checkWritable("verydeep train", out);
@@ -52,7 +56,9 @@ export async function resumeRecipe(
   open: OpenTrainSession,
 ): Promise<number> {
   const recipe = parseRecipe(await readFile(path.join(folder, RECIPE), "utf8"), path.join(folder, RECIPE));
-  return runStages(folder, recipe, args, output, open);
+  const out = args.out === undefined ? recipe.out : path.resolve(args.out);
+  await checkWritable("verydeep train", out);
+  return runStages(folder, { ...recipe, out }, args, output, open);
 }
 
 async function runStages(
@@ -93,12 +99,7 @@ async function runStages(
 
 /** The folder of a stage that has begun; null where it has not, or was ended before it could be taken up. */
 async function openEarlier(folder: string): Promise<RunFolder | null> {
-  try {
-    return await RunFolder.open(folder);
-  } catch (error) {
-    if (error instanceof UsageError) return null;
-    throw error;
-  }
+  return existsSync(path.join(folder, "config.json")) ? RunFolder.open(folder) : null;
 }
 
 function parseRecipe(text: string, file: string): Recipe {
@@ -111,14 +112,16 @@ function parseRecipe(text: string, file: string): Recipe {
   }
   if (typeof value !== "object" || value === null || !("stages" in value) || !("out" in value)) throw broken;
   const { stages, out } = value;
+  if (!("format" in value) || value.format !== FORMAT) throw broken;
   if (!Array.isArray(stages) || stages.length === 0 || typeof out !== "string") throw broken;
-  return { out, stages: stages.map((stage) => parseStage(stage, file, broken)) };
+  return { out, stages: stages.map((stage, place) => parseStage(stage, place, file, broken)) };
 }
 
-function parseStage(stage: unknown, file: string, broken: UsageError): Stage {
+function parseStage(stage: unknown, place: number, file: string, broken: UsageError): Stage {
   if (typeof stage !== "object" || stage === null) throw broken;
   const { name, request, from }: { name?: unknown; request?: unknown; from?: unknown } = stage;
   const fits = typeof name === "string" && typeof request === "object" && request !== null;
-  if (!fits || !(from === null || typeof from === "number")) throw broken;
+  const isBefore = typeof from === "number" && Number.isInteger(from) && from >= 0 && from < place;
+  if (!fits || !(from === null || isBefore)) throw broken;
   return { name, from, request: parseRequest({ ...request }, file) };
 }

@@ -6,9 +6,17 @@ import { UsageError } from "../core/errors.js";
 /** Where runs go that are not told where. */
 export const RUNS = "runs";
 
-/** The folder that the user named (`--run`), or one in runs/. */
+/**
+ * The folder that the user named (`--run`), or one in runs/.
+ * @throws UsageError for a path without a name.
+ */
 export function wantedFolder(run: string | boolean | undefined, name: string): string {
-  return typeof run === "string" ? run : path.join(RUNS, name);
+  if (typeof run !== "string") return path.join(RUNS, name);
+  const folder = path.join(path.dirname(run), path.basename(run));
+  if (run !== "" && !/^\.*$/.test(path.basename(run))) return folder;
+  throw new UsageError(
+    `verydeep: the run's folder has no name (--run ${JSON.stringify(run)}). Pass one, such as --run runs/mine.`,
+  );
 }
 
 /** What the folder of a run, or of a recipe of several, is known by. */

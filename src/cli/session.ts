@@ -9,7 +9,7 @@ import { type DataSplits, isInMemory, type Normalise } from "../data/dataset.js"
 import { openData } from "../data/open-data.js";
 import type { ReadingOptions } from "../data/picture-reader.js";
 import { type TrainingStatistics, trainingStatistics } from "../data/statistics.js";
-import { scaleRange } from "../data/view.js";
+import { checkView, scaleRange } from "../data/view.js";
 import { createEngine } from "../engine.js";
 import { loadModel, saveModel, type VggMetadata } from "../io/checkpoint.js";
 import { decodeMetadata } from "../io/model-format.js";
@@ -36,6 +36,7 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
   // Rescaled pictures are cut to the size that they have themselves.
   const request = asked.scale === null ? asked : { ...asked, input: inputSize };
   const view = viewOf(request);
+  if (view !== undefined) checkView("train", view, request.cropPadding);
   const earlier = settings.folder instanceof RunFolder ? settings.folder : null;
   if (earlier) checkSameData(earlier, data);
   const statistics = earlier ? readStatistics(earlier) : await measure(data, request, settings);
@@ -195,12 +196,12 @@ function readingOf({ workers, cache, badPictures }: TrainSettings): ReadingOptio
 
 async function openFolder(
   request: TrainRequest,
-  { folder, out, everySteps, everySeconds, keep }: TrainSettings,
+  { folder, threads: _, out, ...habits }: TrainSettings,
   statistics: TrainingStatistics,
   data: DataSplits,
 ): Promise<RunFolder | null> {
   if (folder === null || folder instanceof RunFolder) return folder;
-  const settings = { out: path.resolve(out), everySteps, everySeconds, keep };
+  const settings = { out: path.resolve(out), ...habits };
   return RunFolder.create(folder.wanted, { request, settings, pictures: countsOf(data), statistics });
 }
 

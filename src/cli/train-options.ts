@@ -44,6 +44,7 @@ export const DEFAULT_SETTINGS = {
   everySeconds: 300,
   keep: 2,
   workers: 1,
+  cache: null,
   badPictures: "fail",
 } as const;
 
@@ -149,24 +150,26 @@ export function givenRequest(args: TrainArguments): Partial<TrainRequest> {
 /** The rest: how it is computed and kept. A run that goes on keeps its habits, unless told otherwise. */
 export function settingsOf(args: TrainArguments, folder: TrainSettings["folder"], out: string): TrainSettings {
   const before = folder instanceof RunFolder ? habitsOf(folder) : DEFAULT_SETTINGS;
-  const { checkpointEvery = before, keep = before.keep, workers, badPictures, cache, threads } = args;
+  const { checkpointEvery = before, keep = before.keep, workers = before.workers, threads } = args;
+  const { badPictures = before.badPictures, cache = before.cache } = args;
+  const { everySteps, everySeconds } = checkpointEvery;
   return {
     threads,
     out,
     folder,
-    everySteps: checkpointEvery.everySteps,
-    everySeconds: checkpointEvery.everySeconds,
+    everySteps,
+    everySeconds,
     keep,
-    workers: workers ?? DEFAULT_SETTINGS.workers,
-    cache: cache ?? null,
-    badPictures: badPictures ?? DEFAULT_SETTINGS.badPictures,
+    workers,
+    badPictures,
+    cache: cache && path.resolve(cache),
   };
 }
 
-/** When a run has written checkpoints, how many of them stay, and where its weights go. */
-export function habitsOf(folder: RunFolder): Pick<TrainSettings, "out" | "everySteps" | "everySeconds" | "keep"> {
+/** How a run has been kept and read so far, as config.json has it. */
+export function habitsOf(folder: RunFolder): Omit<TrainSettings, "threads" | "folder"> {
   const settings = folder.section("settings");
-  const number = (name: "everySteps" | "everySeconds" | "keep"): number => {
+  const number = (name: "everySteps" | "everySeconds" | "keep" | "workers"): number => {
     const value = settings[name];
     return typeof value === "number" && value >= 0 ? value : DEFAULT_SETTINGS[name];
   };
@@ -175,6 +178,9 @@ export function habitsOf(folder: RunFolder): Pick<TrainSettings, "out" | "everyS
     everySteps: number("everySteps"),
     everySeconds: number("everySeconds"),
     keep: number("keep"),
+    workers: number("workers"),
+    cache: typeof settings.cache === "string" ? settings.cache : null,
+    badPictures: settings.badPictures === "skip" ? "skip" : "fail",
   };
 }
 
@@ -193,9 +199,11 @@ const WITH_RESUME: ReadonlySet<string> = new Set([
   "run",
 ]);
 
-/** @throws UsageError where --resume stands beside an option that would change the run. */
+/** @throws UsageError where --resume stands beside an option that would change the run, or its place. */
 export function checkResumeArguments(args: TrainArguments): void {
-  const other = Object.keys(args).find((name) => !WITH_RESUME.has(name));
+  // Without --run and --no-run it is true.
+  const moved = args.run !== undefined && args.run !== true;
+  const other = Object.keys(args).find((name) => !WITH_RESUME.has(name) || (name === "run" && moved));
   if (other === undefined) return;
   const flag = `--${other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   throw new UsageError(

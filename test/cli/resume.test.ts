@@ -99,6 +99,22 @@ test("what cannot be resumed, and what may not stand beside --resume", async () 
       2,
       "verydeep: a run goes on as it began (--augment beside --resume). Leave --augment out, or begin a new run.",
     ],
+    [
+      ["--resume", "runs/kept", "--run", "x"],
+      2,
+      "verydeep: a run goes on as it began (--run beside --resume). Leave --run out, or begin a new run.",
+    ],
+    [
+      ["--recipe", "paper", "--scale", "300"],
+      2,
+      "verydeep: the recipe has scales of its own (--scale). Choose some of them by --stages.",
+    ],
+    [["--run", ""], 2, `verydeep: the run's folder has no name (--run ""). Pass one, such as --run runs/mine.`],
+    [
+      ["--data", "shapes:200", "--input", "64", "--scale", "32", "--run", "runs/missing"],
+      2,
+      "train: the view is not a size and a scale of at least that size, whole numbers up to 10000 (size 64, scale 32). Pass such as size 224, scale 256.",
+    ],
     [["--stages", "256"], 2, "verydeep: stages belong to a recipe (--stages). Add --recipe paper."],
     [["--recipe", "mine"], 2, "verydeep: there is no such choice (--recipe mine). Use paper."],
     [
