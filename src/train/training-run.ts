@@ -49,7 +49,6 @@ export class TrainingRun {
   private untried = true;
 
   /**
-   * @param normalise mean and std per channel, in units of bytes.
    * @throws UsageError for options out of range or a model without parameters.
    */
   constructor(
