@@ -74,13 +74,20 @@ export abstract class Optimiser<Settings extends Readonly<Record<string, number>
   /**
    * The state of all parameters by name, as checkpoints hold it: `features.0.weight.velocity`. What no step has made yet is
    * made now, zero.
+   * @throws UsageError where two parameters have the same name.
    */
   stateDict(): Map<string, StateTensor> {
     const state = new Map<string, StateTensor>();
     for (const group of this.groups) {
       for (const parameter of group.parameters) {
         for (const name of this.stateNames(group)) {
-          state.set(`${parameter.name}.${name}`, this.stateOf(parameter, name));
+          const key = `${parameter.name}.${name}`;
+          if (state.has(key)) {
+            throw new UsageError(
+              `${this.name}: two parameters have one name, so that their state cannot be told apart (name ${parameter.name}). Call nameParameters() on the model.`,
+            );
+          }
+          state.set(key, this.stateOf(parameter, name));
         }
       }
     }

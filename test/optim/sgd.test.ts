@@ -32,6 +32,15 @@ function setGradient(parameter: Parameter, gradient: ArrayLike<number>): void {
   sum(mul(parameter, engine.tensor(Float32Array.from(gradient), parameter.shape))).backward();
 }
 
+test("two parameters of one name: their state cannot be saved", async () => {
+  const optimiser = new SGD([await parameterOf(wasm, [1]), await parameterOf(wasm, [2])], { lr: 0.1, momentum: 0.9 });
+  throws(
+    () => optimiser.stateDict(),
+    UsageError,
+    "SGD: two parameters have one name, so that their state cannot be told apart (name w). Call nameParameters() on the model.",
+  );
+});
+
 test("the fixtures have both forms", () => {
   assert.equal([...new Set(fixtures.map(({ options }) => options.form))].sort(), ["caffe", "pytorch"]);
 });

@@ -15,7 +15,7 @@ import { buildNet, NET_NAMES, type NetName, netLayers } from "#src/models/nets.j
 import { channelsLast, crossEntropy, labelsTensor } from "#src/ops/index.js";
 import { SGD } from "#src/optim/index.js";
 import { formulaFill } from "../fixtures/formula.js";
-import { maxRelativeError } from "../helpers/compare.js";
+import { maxRelativeError, sameValues } from "../helpers/compare.js";
 
 const BATCH = 2;
 
@@ -45,16 +45,21 @@ const SIDES: Partial<Record<NetName, number>> = {
   ...{ fcn32s: 20, fcn16s: 20, fcn8s: 20 },
 };
 
+/** 1/32, but for nets in which so few channels die behind their ReLUs at the start. */
+const WIDTHS: Partial<Record<NetName, number>> = { googlenet: 1 / 8, fcn32s: 1 / 16 };
+
 for (const name of NET_NAMES) {
   const inputSize = SIDES[name] ?? 0;
   test(`${name}, x=[2,3,${inputSize},${inputSize}], narrow: every parameter learns, the loss falls`, async () => {
     const engine = await createEngine({ threads: 1 });
-    const options = { inputSize, width: 1 / 32, classes: 3, dropout: 0, seed: 3 } as const;
+    const options = { inputSize, width: WIDTHS[name] ?? 1 / 32, classes: 3, dropout: 0, seed: 3 } as const;
     const net = buildNet(name, options, engine);
     assert.equal(
       [...net.stateDict()].map(([tensor, { shape }]) => [tensor, shape]),
       [...netTensorShapes(netLayers(name, options))],
     );
+    const before = new Map<string, Float32Array>();
+    for (const parameter of net.parameters()) before.set(parameter.name, await parameter.read());
     const optimiser = new SGD(net.parameters(), { lr: 0.005, momentum: 0.9 });
     const losses: number[] = [];
     for (let step = 0; step < 6; step++) {
@@ -67,9 +72,10 @@ for (const name of NET_NAMES) {
       });
       losses.push(await loss.item());
     }
-    for (const { name: parameter, grad } of net.parameters()) {
-      const values = await grad?.values();
-      assert.ok(values?.every(Number.isFinite), `${parameter} has a finite gradient`);
+    for (const parameter of net.parameters()) {
+      const values = await parameter.grad?.values();
+      assert.ok(values?.every(Number.isFinite), `${parameter.name} has a finite gradient`);
+      assert.not(sameValues(await parameter.read(), before.get(parameter.name) ?? []), `${parameter.name} moves`);
     }
     assert.ok(losses.every(Number.isFinite), `losses ${losses}`);
     assert.ok(losses[losses.length - 1] < losses[0], `losses ${losses}`);

@@ -3,11 +3,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
 import { UsageError } from "#src/core/errors.js";
+import { Random } from "#src/core/random.js";
+import type { Tensor } from "#src/core/tensor.js";
 import { pixelStatistics } from "#src/data/dataset.js";
 import { shapes } from "#src/data/shapes.js";
 import { createEngine } from "#src/engine.js";
 import { vgg } from "#src/models/vgg.js";
-import type { Module } from "#src/nn/index.js";
+import { Linear, Module } from "#src/nn/index.js";
+import { add, flatten } from "#src/ops/index.js";
 import { Adam } from "#src/optim/adam.js";
 import { plateau } from "#src/optim/schedule.js";
 import type { EpochRecord, EventRecord, StepRecord, TrainRecord } from "#src/train/records.js";
@@ -156,6 +159,55 @@ for (const [name, options, batchNorm] of VARIANTS) {
     await one.close();
   });
 }
+
+/** A root that is no Sequential, with a part that no loss reaches. */
+class Branched extends Module {
+  private readonly parts: ReadonlyMap<string, Linear>;
+
+  constructor(own: Engine) {
+    super();
+    const layer = (outFeatures: number, label: string): Linear =>
+      new Linear(own, { inFeatures: 3072, outFeatures, random: new Random(1, label) });
+    this.parts = new Map([
+      ["left", layer(CLASSES, "left")],
+      ["right", layer(CLASSES, "right")],
+      ["unused", layer(2, "unused")],
+    ]);
+  }
+
+  override children(): ReadonlyMap<string, Module> {
+    return this.parts;
+  }
+
+  override forward(x: Tensor): Tensor {
+    const flat = flatten(x);
+    const [left, right] = ["left", "right"].map((name) => this.parts.get(name)?.forward(flat));
+    if (!left || !right) throw new Error("a part is missing");
+    return add(left, right);
+  }
+}
+
+test("a root that is no Sequential, a part without gradients: names of their own, saved in mid-step, the same bits", async () => {
+  const options = { epochs: 1, microBatch: 32, lr: 0.001 };
+  const whole = runOf(options, new Branched(engine));
+  const expected = await recordsOf(whole);
+  const hash = await weightsHash(whole.model);
+  for (let stop = 1; stop < expected.length; stop++) {
+    const first = runOf(options, new Branched(engine));
+    let count = 0;
+    for await (const _ of first.records()) if (++count === stop) break;
+    const names = [...first.tensors().keys()];
+    assert.is(names.filter((name) => name.startsWith("optimiser.")).length, 6);
+    assert.equal(
+      names.filter((name) => name.startsWith("grad.")),
+      first.progress.pictures > 0 ? ["grad.left.weight", "grad.left.bias", "grad.right.weight", "grad.right.bias"] : [],
+    );
+    const second = runOf(options, new Branched(engine));
+    await moveTo(second, first);
+    await recordsOf(second);
+    assert.is(await weightsHash(second.model), hash, `stopped after ${stop} records`);
+  }
+});
 
 test("a memory too small for the batch: smaller parts, told once, and the bits of a run that was given them", async () => {
   const small = await createEngine({ threads: 1, memoryMaxBytes: 6 * 2 ** 20 });
