@@ -1,5 +1,5 @@
 // The only export list. Every kernel has the same signature, so that a worker can walk a program without knowing any (the
-// micro-kernels and threefryWords are exported for the compiler and the tests; no program holds them):
+// micro-kernels, threefryWords and isWide are exported for the compiler and the tests; no program holds them):
 //
 //   kernel(args: address of its argument record, scratch: this worker's own memory, grainBegin, grainEnd)
 export {
@@ -51,6 +51,7 @@ export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
 export { adam, sgd } from "./optimizer";
 export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { dropout, fillNormal, fillUniform, threefryWords } from "./random";
+export { isWide } from "./simd";
 export { squaredErrorBackward, squaredErrorGrains, squaredErrorTotal } from "./squared-error";
 export { stridedCopy } from "./strided-copy";
 export { upsampleBackward, upsampleForward } from "./upsample";

@@ -1,9 +1,25 @@
 // SIMD helpers: the only file with function decorators. Everything here is inlined; four float32 lanes a vector.
 
-/** acc + a * b in every lane, as two rounded operations (plain SIMD: the same bits on every machine). */
+/** Import of every module: 1 in the turbo tier (src/backend/wasm/tiers.ts), else 0. */
+// @ts-ignore: decorator
+@external("env", "wide")
+declare const wide: i32;
+
+/** Whether V8 joins pairs of neighbouring vectors into 256 bits, so that tiles of 16 columns pay. It changes no bits. */
+// @ts-ignore: decorator
+@inline
+export function isWide(): bool {
+  return wide != 0;
+}
+
+/**
+ * acc + a * b in every lane. In the plain build two rounded operations, the same bits on every machine; in the relaxed build
+ * one fused operation where the machine has it (fewer instructions, one rounding), else two.
+ */
 // @ts-ignore: decorator
 @inline
 export function madd(acc: v128, a: v128, b: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, acc);
   return f32x4.add(acc, f32x4.mul(a, b));
 }
 

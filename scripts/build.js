@@ -19,7 +19,7 @@ function runBin(packageName, bin, args) {
 
 function buildWasm() {
   mkdirSync(path.join(root, "dist/wasm"), { recursive: true });
-  for (const target of ["shared", "plain"])
+  for (const target of ["plain", "relaxed"])
     runBin("assemblyscript", "bin/asc.js", ["--config", "asconfig.json", "--target", target]);
 }
 

@@ -48,7 +48,7 @@ function newest(folder, endings) {
 
 /** Tests of a build that is missing cannot run: false. Tests of an old one mislead: a warning. */
 function checkBuild() {
-  if (!existsSync(path.join(root, "dist/index.js")) || !existsSync(path.join(root, "dist/wasm/kernels-plain.wasm"))) {
+  if (!existsSync(path.join(root, "dist/index.js")) || !existsSync(path.join(root, "dist/wasm/kernels.wasm"))) {
     console.error("There is no build (dist). Run npm install or npm run build first.");
     return false;
   }

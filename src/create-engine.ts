@@ -4,6 +4,7 @@
  */
 import type { Backend } from "./backend/backend.js";
 import type { WasmHost } from "./backend/wasm/host.js";
+import type { TierChoice } from "./backend/wasm/tiers.js";
 import { Engine } from "./core/engine.js";
 import { UsageError } from "./core/errors.js";
 
@@ -21,6 +22,11 @@ export interface EngineOptions {
   readonly backend?: "wasm" | "reference";
   /** Threads that compute; default: all that this process may use, in browsers one. Results do not depend on it. */
   readonly threads?: number;
+  /**
+   * Which build of the wasm kernels runs: `plain`, the same bits on every machine; `relaxed`, fused multiply-add; `turbo`, V8's
+   * experimental 256-bit vectors on top (Node >= 24 on x86-64 with AVX2). Default `auto`: plain.
+   */
+  readonly tier?: TierChoice;
   /** The reference backend's arithmetic. */
   readonly precision?: "float32" | "float64";
   /** How wasm convolves: by shape (`auto`, default), or always by `im2col`, or by `winograd` wherever it is possible. */
@@ -41,9 +47,11 @@ export async function createEngineOn(host: Host, options: EngineOptions): Promis
 
 async function createBackend(host: Host, options: EngineOptions): Promise<Backend> {
   const { backend = "wasm", precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
+  const { tier = "auto" } = options;
   checkChoice("backend", backend, ["wasm", "reference"]);
   checkChoice("precision", precision, ["float32", "float64"]);
   checkChoice("convAlgorithm", convAlgorithm, ["auto", "im2col", "winograd"]);
+  checkChoice("tier", tier, ["auto", "plain", "relaxed", "turbo"]);
   checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");
   checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, 2 ** 32, "Leave it out for all there is.");
   checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
@@ -55,6 +63,7 @@ async function createBackend(host: Host, options: EngineOptions): Promise<Backen
   return WasmBackend.create(host, {
     threads: options.threads ?? (await host.defaultThreads()),
     convAlgorithm,
+    tier,
     ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
     // The arena hands out whole cache lines.
     ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes: Math.ceil(arenaBaseBytes / 64) * 64 }),

@@ -9,9 +9,10 @@ const BROWSER: Host = {
   async readKernels(url) {
     const response = await fetch(url);
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}: ${url}`);
-    // Not compileStreaming: many a server does not know the type application/wasm, and 30 kB need no streaming.
-    return WebAssembly.compile(await response.arrayBuffer());
+    // Not compileStreaming: many a server does not know the type application/wasm, and 40 kB need no streaming.
+    return new Uint8Array(await response.arrayBuffer());
   },
+  setV8Flag: null,
   createPool: null,
   defaultThreads: async () => 1,
   // A page cannot ask its collector for anything; a turn lets finalizers run that are due.

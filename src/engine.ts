@@ -9,7 +9,11 @@ export type { EngineOptions } from "./create-engine.js";
 const NODE: Host = {
   async readKernels(url) {
     const { readFile } = await import("node:fs/promises");
-    return WebAssembly.compile(await readFile(url));
+    return new Uint8Array(await readFile(url));
+  },
+  async setV8Flag(flag) {
+    const { setFlagsFromString } = await import("node:v8");
+    setFlagsFromString(flag);
   },
   createPool: (threads, setup) => new PoolExecutor(threads, setup),
   async defaultThreads() {

@@ -394,10 +394,15 @@ export interface MemoryUse {
   readonly maxBytes: number;
 }
 
+/** Builds of the wasm kernels: backend/wasm/tiers.ts. */
+export type Tier = "plain" | "relaxed" | "turbo";
+
 /** The interface that wasm, webgpu and reference implement. All members are required. */
 export interface Backend {
   readonly name: string;
   readonly threads: number;
+  /** Which build of its kernels runs; null where there is one only. */
+  readonly tier: Tier | null;
   /** Bytes of `length` elements. */
   sizeBytes(length: number, dtype: DataType): number;
   /** Shared scratch memory that a call of this kernel needs. */

@@ -4,7 +4,16 @@
  * Recording is synchronous; the fields that say where recording stands (scope, operation, module path, noGrad) never
  * outlive a synchronous call. Next layers: program.ts and seal.ts (what a program is), runner.ts (runs them in turn).
  */
-import type { Backend, DataType, HostArray, KernelName, MemoryUse, ShapeOf, TensorsOf } from "../backend/backend.js";
+import type {
+  Backend,
+  DataType,
+  HostArray,
+  KernelName,
+  MemoryUse,
+  ShapeOf,
+  TensorsOf,
+  Tier,
+} from "../backend/backend.js";
 import { backward, reachableNodes, type TapeNode } from "./autograd.js";
 import { UsageError } from "./errors.js";
 import { callLabel, isWritten, type Phase, Program } from "./program.js";
@@ -391,6 +400,11 @@ export class Engine {
 
   get threads(): number {
     return this.backend.threads;
+  }
+
+  /** Which build of the kernels runs: createEngine's `tier`; null on the reference backend. */
+  get tier(): Tier | null {
+    return this.backend.tier;
   }
 
   /** Ends the workers once all that was asked for has run. Not needed before a process ends. */

@@ -4,12 +4,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Random, threefry2x32 } from "#src/core/random.js";
 
-const KERNELS = new URL("../../dist/wasm/kernels-plain.wasm", import.meta.url);
+const KERNELS = new URL("../../dist/wasm/kernels.wasm", import.meta.url);
 
 type ThreefryWords = (words: number, key0: number, key1: number, block: number, counter: number) => void;
 
 const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
-const { instance } = await WebAssembly.instantiate(await readFile(KERNELS), { env: { memory } });
+const { instance } = await WebAssembly.instantiate(await readFile(KERNELS), {
+  env: { memory, wide: 0 },
+});
 
 /** WebAssembly types of exports are not known to TypeScript. */
 function isThreefryWords(value: WebAssembly.ExportValue): value is ThreefryWords {

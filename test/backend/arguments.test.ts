@@ -6,6 +6,7 @@ import * as argumentRecords from "#src/backend/wasm/arguments.js";
 import { KC } from "#src/backend/wasm/conv-plan.js";
 import { GRAIN_FLOATS } from "#src/backend/wasm/lowering/elementwise.js";
 import { RANDOM_GRAIN } from "#src/backend/wasm/lowering/random.js";
+import { allowRelaxedSimd } from "../helpers/relaxed.js";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -94,38 +95,46 @@ function sectionsOf(bytes: Uint8Array): Map<number, Uint8Array> {
   return sections;
 }
 
-const IMPORT_SECTION = 2;
 const START_SECTION = 8;
 const DATA_SECTION = 11;
-/** One import, "env" "memory", of kind memory; then come its limits. */
-const IMPORT_OF_MEMORY = [1, 3, ...Buffer.from("env"), 6, ...Buffer.from("memory"), 2];
-/** Limits have a maximum (bit 0) and are shared (bit 1). */
-const LIMITS = { plain: 0b01, shared: 0b11 };
+allowRelaxedSimd();
 
-for (const build of ["plain", "shared"] as const) {
-  test(`kernels-${build}.wasm: imports only env.memory, has neither data segments nor a start function`, async () => {
-    const bytes = new Uint8Array(await readFile(new URL(`dist/wasm/kernels-${build}.wasm`, ROOT)));
+/** All .wasm files together, in bytes: they are fetched before anything can be computed. */
+const MAX_WASM_BYTES = 150_000;
+
+for (const build of ["kernels", "kernels-relaxed"] as const) {
+  test(`${build}.wasm: imports env.memory and env.wide, has neither data segments nor a start function`, async () => {
+    const bytes = new Uint8Array(await readFile(new URL(`dist/wasm/${build}.wasm`, ROOT)));
     const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes));
-    assert.equal(imports, [{ module: "env", name: "memory", kind: "memory" }]);
+    assert.equal(imports, [
+      { module: "env", name: "wide", kind: "global" },
+      { module: "env", name: "memory", kind: "memory" },
+    ]);
     const sections = sectionsOf(bytes);
     assert.is(sections.has(DATA_SECTION), false);
     assert.is(sections.has(START_SECTION), false);
-    const section = [...(sections.get(IMPORT_SECTION) ?? [])];
-    assert.equal(section.slice(0, IMPORT_OF_MEMORY.length), IMPORT_OF_MEMORY);
-    assert.is(section[IMPORT_OF_MEMORY.length], LIMITS[build]);
   });
 }
 
-test("kernels-plain.wasm and kernels-shared.wasm export the same functions, one of them for every launch", async () => {
-  const [plain, shared] = await Promise.all(
-    ["plain", "shared"].map(async (build) => {
-      const module = new WebAssembly.Module(await readFile(new URL(`dist/wasm/kernels-${build}.wasm`, ROOT)));
+test("dist/wasm/ holds two files, together at most 150 kB", async () => {
+  const folder = new URL("dist/wasm/", ROOT);
+  const names = (await readdir(folder)).sort();
+  assert.equal(names, ["kernels-relaxed.wasm", "kernels.wasm"]);
+  const sizes = await Promise.all(names.map(async (name) => (await readFile(new URL(name, folder))).length));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  assert.ok(total <= MAX_WASM_BYTES, `${total} bytes`);
+});
+
+test("kernels.wasm and kernels-relaxed.wasm export the same functions, one of them for every launch", async () => {
+  const [plain, relaxed] = await Promise.all(
+    ["kernels", "kernels-relaxed"].map(async (build) => {
+      const module = new WebAssembly.Module(await readFile(new URL(`dist/wasm/${build}.wasm`, ROOT)));
       return WebAssembly.Module.exports(module)
         .filter(({ kind }) => kind === "function")
         .map(({ name }) => name);
     }),
   );
-  assert.equal(plain, shared);
+  assert.equal(plain, relaxed);
   const folder = new URL("src/backend/wasm/lowering/", ROOT);
   const texts = (await readdir(folder)).map((file) => readFile(new URL(file, folder), "utf8"));
   const lowering = (await Promise.all(texts)).join("\n");

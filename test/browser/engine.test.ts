@@ -62,10 +62,10 @@ browserTest("A-LRN on shapes, 6 steps: losses and weights of the page have the b
   const expected = await trainTiny(verydeep);
   assert.is(expected.losses.length, 6);
   assert.equal(found, expected);
-  // Of the two builds of the kernels only the one for plain memory is fetched, and no code of Node's.
+  // Of the two builds of the kernels only one is fetched, and no code of Node's.
   assert.equal(
     site.paths.filter((path) => path.endsWith(".wasm")),
-    ["/dist/wasm/kernels-plain.wasm"],
+    ["/dist/wasm/kernels.wasm"],
   );
   const nodes = ["/dist/index.js", "/dist/engine.js", "/dist/backend/wasm/pool.js"];
   assert.equal(

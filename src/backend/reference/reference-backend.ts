@@ -32,6 +32,7 @@ class ReferenceBuffer implements Buffer {
 export class ReferenceBackend implements Backend {
   readonly name = "reference";
   readonly threads = 1;
+  readonly tier = null;
   private slots: ArrayBuffer[] = [];
   private usedBytes = 0;
   private peakBytes = 0;

@@ -10,6 +10,8 @@ export interface WorkerSetup {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly kernelNames: readonly string[];
+  /** The modules' import `wide`: assembly/simd.ts. */
+  readonly wide: boolean;
 }
 
 export interface Executor {
@@ -27,11 +29,10 @@ export class SingleExecutor implements Executor {
   constructor(private readonly setup: WorkerSetup) {}
 
   async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
-    const { module, memory, kernelNames } = this.setup;
-    this.kernels ??= instantiate(module, memory, kernelNames);
+    this.kernels ??= instantiate(this.setup);
     const kernels = await this.kernels;
     try {
-      await walkAlone(memory, kernels, { table, begin, end, scratch: scratch[0] });
+      await walkAlone(this.setup.memory, kernels, { table, begin, end, scratch: scratch[0] });
     } catch (error) {
       throw stopped("a kernel", error);
     }

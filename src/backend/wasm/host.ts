@@ -2,8 +2,10 @@
 import type { Executor, WorkerSetup } from "./executor.js";
 
 export interface WasmHost {
-  /** Reads and compiles a .wasm file of this package. */
-  readKernels(url: URL): Promise<WebAssembly.Module>;
+  /** Reads a .wasm file of this package. */
+  readKernels(url: URL): Promise<Uint8Array<ArrayBuffer>>;
   /** A pool of threads on shared memory; null where there is none. */
   readonly createPool: ((threads: number, setup: WorkerSetup) => Executor) | null;
+  /** Sets a flag of V8, for all threads and all modules compiled from now on; null where code cannot. */
+  readonly setV8Flag: ((flag: string) => Promise<void>) | null;
 }

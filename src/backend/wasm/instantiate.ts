@@ -1,18 +1,21 @@
 /** Finds, compiles and instantiates the kernels: the only file that knows where the .wasm files are. */
 import { BackendError } from "../../core/errors.js";
+import type { Tier } from "../backend.js";
+import type { WorkerSetup } from "./executor.js";
+import type { WasmHost } from "./host.js";
 import type { Kernel } from "./program-table.js";
+import { withSharedMemory } from "./shared-import.js";
 
-/** Compiles the kernels for shared or for plain memory: two builds of one source, since neither links with the other. */
-export async function compileKernels(
-  shared: boolean,
-  read: (url: URL) => Promise<WebAssembly.Module>,
-): Promise<WebAssembly.Module> {
+/** Compiles a tier's kernels for shared or for plain memory: two builds of one source, and one bit of difference. */
+export async function compileKernels(tier: Tier, shared: boolean, host: WasmHost): Promise<WebAssembly.Module> {
   // Bundlers look for exactly this expression, with a literal, and copy the file that it names.
-  const url = shared
-    ? new URL("../../wasm/kernels-shared.wasm", import.meta.url)
-    : new URL("../../wasm/kernels-plain.wasm", import.meta.url);
+  const url =
+    tier === "plain"
+      ? new URL("../../wasm/kernels.wasm", import.meta.url)
+      : new URL("../../wasm/kernels-relaxed.wasm", import.meta.url);
   try {
-    return await read(url);
+    const bytes = await host.readKernels(url);
+    return await WebAssembly.compile(shared ? withSharedMemory(bytes) : bytes);
   } catch (error) {
     throw new BackendError(
       `wasm: the kernels cannot be loaded (${String(error)}). They need WebAssembly SIMD; in a clone, run npm install first.`,
@@ -20,15 +23,13 @@ export async function compileKernels(
   }
 }
 
-/** An instance on the given memory; its kernels in the order of `names`. */
-export async function instantiate(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  names: readonly string[],
-): Promise<readonly Kernel[]> {
+/** An instance on the memory; its kernels in the order of `kernelNames`. */
+export async function instantiate(setup: WorkerSetup): Promise<readonly Kernel[]> {
+  const { module, memory, kernelNames, wide } = setup;
   const { instantiateSync } = await import("../../vendor/loader.js");
-  const { exports } = instantiateSync<Record<string, Kernel>>(module, { env: { memory } });
-  return names.map((name) => exports[name]);
+  const env = { memory, wide: wide ? 1 : 0 };
+  const { exports } = instantiateSync<Record<string, Kernel>>(module, { env });
+  return kernelNames.map((name) => exports[name]);
 }
 
 /** All kernels of the module; their index is what program tables hold. */

@@ -13,6 +13,7 @@ import type {
   MemoryUse,
   Place,
   Plan,
+  Tier,
 } from "../backend.js";
 import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { type Executor, SingleExecutor } from "./executor.js";
@@ -21,9 +22,12 @@ import { compileKernels, kernelNamesOf } from "./instantiate.js";
 import { type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
 import { Arena, createMemory, MAX_MEMORY_BYTES, WasmBuffer } from "./memory.js";
 import { tableBytes, writeTable } from "./program-table.js";
+import { enterTier, type TierChoice } from "./tiers.js";
 
 export interface WasmOptions {
   readonly threads: number;
+  /** Which build of the kernels; default: the best that needs no flag. */
+  readonly tier?: TierChoice;
   /** Upper bound of tensor memory; default: all that WebAssembly can address, 4 GiB. */
   readonly memoryMaxBytes?: number;
   /** Default: by shape (conv-plan.ts). */
@@ -61,6 +65,7 @@ export class WasmBackend implements Backend {
   private slotAddresses: number[] = [];
 
   private constructor(
+    readonly tier: Tier,
     private readonly memoryObject: WebAssembly.Memory,
     private readonly arena: Arena,
     readonly executor: Executor,
@@ -75,15 +80,16 @@ export class WasmBackend implements Backend {
 
   static async create(host: WasmHost, options: WasmOptions): Promise<WasmBackend> {
     const { threads, memoryMaxBytes = MAX_MEMORY_BYTES, arenaBaseBytes, convAlgorithm = "auto" } = options;
+    const tier = await enterTier(options.tier ?? "auto", host);
     const createPool = threads > 1 ? checkPool(host, threads) : null;
     const shared = createPool !== null;
-    const module = await compileKernels(shared, (url) => host.readKernels(url));
+    const module = await compileKernels(tier, shared, host);
     const { memory, maxBytes } = createMemory(shared, memoryMaxBytes);
     const kernelNames = kernelNamesOf(module);
-    const setup = { module, memory, kernelNames };
+    const setup = { module, memory, kernelNames, wide: tier === "turbo" };
     const executor = createPool === null ? new SingleExecutor(setup) : createPool(threads, setup);
     const arena = new Arena(memory, maxBytes, arenaBaseBytes);
-    return new WasmBackend(memory, arena, executor, { convAlgorithm }, kernelNames);
+    return new WasmBackend(tier, memory, arena, executor, { convAlgorithm }, kernelNames);
   }
 
   get threads(): number {

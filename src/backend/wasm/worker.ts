@@ -7,9 +7,9 @@ import type { WorkerSetup } from "./executor.js";
 import { instantiate } from "./instantiate.js";
 import { type Kernel, type WalkTask, walk } from "./program-table.js";
 
-const { module, memory, kernelNames }: WorkerSetup = workerData;
-const ready: Promise<readonly Kernel[]> = instantiate(module, memory, kernelNames);
+const setup: WorkerSetup = workerData;
+const ready: Promise<readonly Kernel[]> = instantiate(setup);
 
 export default async function run(task: WalkTask): Promise<void> {
-  walk(memory, await ready, task);
+  walk(setup.memory, await ready, task);
 }
