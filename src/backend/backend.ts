@@ -385,6 +385,22 @@ export interface PlannedCall {
 export interface LoadedPlan {
   /** Runs calls [begin, end) to completion. */
   run(begin: number, end: number): Promise<void>;
+  /** When each call ran, in their order. Once all have run, and before the next plan is loaded. */
+  timings(): readonly CallTiming[];
+}
+
+/** A span of time, in milliseconds since the plan's first call began. */
+export interface Span {
+  readonly beginMs: number;
+  readonly endMs: number;
+}
+
+/** When a call ran, and how. */
+export interface CallTiming extends Span {
+  /** What the backend chose among several ways to compute the same: `im2col`, `winograd`; empty where there is one way. */
+  readonly algorithm: string;
+  /** The parts that the backend ran one after the other. */
+  readonly launches: readonly (Span & { readonly kernel: string })[];
 }
 
 /** Bytes of tensor memory: held by buffers, largest so far with slots and scratch, and the most there can be. */

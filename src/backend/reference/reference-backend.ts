@@ -6,6 +6,7 @@ import { BackendError } from "../../core/errors.js";
 import type {
   Backend,
   Buffer,
+  CallTiming,
   DataType,
   HostArray,
   KernelCall,
@@ -61,10 +62,14 @@ export class ReferenceBackend implements Backend {
     const slotBytes = plan.slotBytes.reduce((sum, sizeBytes) => sum + sizeBytes, 0);
     this.peakBytes = Math.max(this.peakBytes, this.usedBytes + slotBytes);
     for (const { place, data } of plan.uploads) this.view(place).set(data);
+    const timings: CallTiming[] = [];
+    let start = 0;
     return {
       run: async (begin, end) => {
-        for (const { call } of plan.calls.slice(begin, end)) this.runCall(call);
+        if (begin === 0) start = performance.now();
+        for (let i = begin; i < end; i++) timings[i] = this.timeCall(plan.calls[i].call, start);
       },
+      timings: () => timings,
     };
   }
 
@@ -78,6 +83,13 @@ export class ReferenceBackend implements Backend {
 
   async close(): Promise<void> {
     this.slots = [];
+  }
+
+  private timeCall(call: KernelCall<Place>, start: number): CallTiming {
+    const beginMs = performance.now() - start;
+    this.runCall(call);
+    const span = { beginMs, endMs: performance.now() - start };
+    return { ...span, algorithm: "", launches: [{ kernel: call.kernel, ...span }] };
   }
 
   private runCall<K extends KernelName>(call: KernelCall<Place, K>): void {

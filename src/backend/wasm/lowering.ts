@@ -39,6 +39,12 @@ export function scratchBytes<K extends KernelName>(call: KernelCall<unknown, K>,
   return LOWERINGS[kernel].scratchBytes(shape, options);
 }
 
+/** What a call was computed by; empty where there is one way. */
+export function algorithmOf<K extends KernelName>(call: KernelCall<unknown, K>, options: LoweringOptions): string {
+  const { kernel, shape }: { kernel: K; shape: ShapeOf<K> } = call;
+  return LOWERINGS[kernel].algorithm?.(shape, options) ?? "";
+}
+
 /** The launches of a call whose tensors are addresses. */
 export function lower<K extends KernelName>(
   call: KernelCall<number, K>,

@@ -2,12 +2,14 @@
  * A program as workers see it: a table of launches in shared memory, each with its two counters, and the walk over it.
  *
  *   control block (address 0)   word 0: abort
- *   table                       per launch LAUNCH_WORDS words: kernel, grains, args, taken, done, (3 unused)
+ *   table                       per launch LAUNCH_WORDS words: kernel, grains, args, taken, done, begin, end, (unused)
  *   records                     the launches' argument records
  *
  * Grains are taken by counting `taken` up; a launch is done when `done` reaches its grains. There is no barrier of a
  * fixed party: whoever is there makes progress. All waits look at the abort word and time out.
+ * Whoever takes the first grain of a launch and whoever finishes its last one look at the clock: two looks a launch, always.
  */
+import type { Span } from "../backend.js";
 import type { Launch } from "./lowering.js";
 
 /** Words (4 bytes) of one launch. */
@@ -17,6 +19,8 @@ const GRAINS = 1;
 const ARGS = 2;
 const TAKEN = 3;
 const DONE = 4;
+const BEGIN = 5;
+const END = 6;
 
 /** Word of the control block that stops all workers. */
 export const ABORT_WORD = 0;
@@ -59,6 +63,24 @@ export function writeTable(
   }
 }
 
+/** Microseconds of a clock that all threads share, modulo 2^32: 71 minutes. */
+function clock(): number {
+  return ((performance.timeOrigin + performance.now()) * 1000) | 0;
+}
+
+/** When each launch ran; times are from the first one's begin. */
+export function launchSpans(buffer: ArrayBufferLike, table: number, count: number): Span[] {
+  const words = new Int32Array(buffer, table, count * LAUNCH_WORDS);
+  const sinceFirst = (word: number): number => ((words[word] - words[BEGIN]) | 0) / 1000;
+  return Array.from({ length: count }, (_, i) => {
+    const beginMs = sinceFirst(i * LAUNCH_WORDS + BEGIN);
+    const endMs = sinceFirst(i * LAUNCH_WORDS + END);
+    // Whoever finishes may be held up before it looks at the clock, while others begin the next launch.
+    const nextMs = i + 1 < count ? sinceFirst((i + 1) * LAUNCH_WORDS + BEGIN) : endMs;
+    return { beginMs, endMs: Math.max(beginMs, Math.min(endMs, nextMs)) };
+  });
+}
+
 /** What one worker is told. */
 export interface WalkTask {
   readonly table: number;
@@ -81,8 +103,12 @@ export function walk(memory: WebAssembly.Memory, kernels: readonly Kernel[], tas
       if (Atomics.load(words, ABORT_WORD) !== 0) return;
       const grain = Atomics.add(words, entry + TAKEN, 1);
       if (grain >= grains) break;
+      if (grain === 0) words[entry + BEGIN] = clock();
       kernel(args, task.scratch, grain, grain + 1);
-      if (Atomics.add(words, entry + DONE, 1) === grains - 1) Atomics.notify(words, entry + DONE);
+      if (Atomics.add(words, entry + DONE, 1) === grains - 1) {
+        words[entry + END] = clock();
+        Atomics.notify(words, entry + DONE);
+      }
     }
     if (!waitUntilDone(words, entry + DONE, grains)) return;
   }
@@ -108,7 +134,9 @@ export async function walkAlone(memory: WebAssembly.Memory, kernels: readonly Ke
     // A view per launch: while we yield, nothing else runs on this memory, but it costs nothing to be safe.
     const words = new Int32Array(memory.buffer);
     const entry = (task.table >>> 2) + i * LAUNCH_WORDS;
+    words[entry + BEGIN] = clock();
     kernels[words[entry + KERNEL]](words[entry + ARGS], task.scratch, 0, words[entry + GRAINS]);
+    words[entry + END] = clock();
     if (performance.now() - lastYield > YIELD_MS) {
       await nextTurn();
       lastYield = performance.now();

@@ -6,6 +6,7 @@ import { BackendError, UsageError } from "../../core/errors.js";
 import type {
   Backend,
   Buffer,
+  CallTiming,
   DataType,
   HostArray,
   KernelCall,
@@ -19,9 +20,9 @@ import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { type Executor, SingleExecutor } from "./executor.js";
 import type { WasmHost } from "./host.js";
 import { compileKernels, kernelNamesOf } from "./instantiate.js";
-import { type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
+import { algorithmOf, type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
 import { Arena, createMemory, MAX_MEMORY_BYTES, WasmBuffer } from "./memory.js";
-import { tableBytes, writeTable } from "./program-table.js";
+import { launchSpans, tableBytes, writeTable } from "./program-table.js";
 import { enterTier, type TierChoice } from "./tiers.js";
 
 export interface WasmOptions {
@@ -132,6 +133,11 @@ export class WasmBackend implements Backend {
       run: async (begin, end) => {
         if (begin < end) await this.executor.run(table, firstLaunch[begin], firstLaunch[end], scratch);
       },
+      timings: () => {
+        const spans = launchSpans(this.memoryObject.buffer, table, launches.length);
+        const timed = spans.map((span, i) => ({ kernel: launches[i].kernel, ...span }));
+        return plan.calls.map(({ call }, i) => this.callTiming(call, timed.slice(firstLaunch[i], firstLaunch[i + 1])));
+      },
     };
   }
 
@@ -159,6 +165,12 @@ export class WasmBackend implements Backend {
       address += bytes;
       return slot;
     });
+  }
+
+  private callTiming(call: KernelCall<Place>, launches: CallTiming["launches"]): CallTiming {
+    const { beginMs } = launches[0];
+    const { endMs } = launches[launches.length - 1];
+    return { beginMs, endMs, algorithm: algorithmOf(call, this.lowering), launches };
   }
 
   private lowerCall({ kernel, shape, tensors }: KernelCall<Place>, callScratch: number): Launch[] {

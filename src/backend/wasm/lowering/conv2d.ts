@@ -62,6 +62,7 @@ function winogradLaunches(
 
 export const CONV2D_LOWERINGS = {
   conv2dForward: {
+    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm),
     scratchBytes: (s, { convAlgorithm }) =>
       conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : 0,
     launches(s, { x, weight, bias, y }, callScratch, { convAlgorithm }) {
@@ -77,6 +78,7 @@ export const CONV2D_LOWERINGS = {
   },
 
   conv2dBackwardInput: {
+    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm),
     scratchBytes: (s, { convAlgorithm }) =>
       conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : weightBytes(s),
     launches(s, { dy, weight, bias, dx }, callScratch, { convAlgorithm }) {
@@ -98,6 +100,7 @@ export const CONV2D_LOWERINGS = {
   },
 
   conv2dBackwardWeight: {
+    algorithm: () => "im2col",
     scratchBytes(s) {
       const { chunks } = cutConv2dBackwardWeight(s);
       return chunks === 1 ? 0 : chunks * weightBytes(s);

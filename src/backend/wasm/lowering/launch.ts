@@ -26,6 +26,8 @@ export interface Lowering<K extends KernelName> {
   /** Memory that all workers share for the length of the call. */
   scratchBytes(s: ShapeOf<K>, options: LoweringOptions): number;
   launches(s: ShapeOf<K>, t: Addresses<K>, callScratch: number, options: LoweringOptions): Launch[];
+  /** A word for profiles, where there are several ways to compute the same. */
+  algorithm?(s: ShapeOf<K>, options: LoweringOptions): string;
 }
 
 /** The lowerings of a family of kernels. */

@@ -23,6 +23,7 @@ function paddedBatchBytes(s: LinearShape): number {
 
 export const LINEAR_LOWERINGS = {
   linearForward: {
+    algorithm: (s) => (s.batch === 1 ? "vector" : "gemm"),
     scratchBytes: (s) => (s.batch === 1 ? 0 : s.inFeatures * paddedBatchBytes(s)),
     launches(s, { x, weight, bias, y }, callScratch) {
       const { block, count } = cutLinearRows(s);
