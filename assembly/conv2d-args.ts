@@ -15,6 +15,8 @@ export class Conv2dArgs {
   dWeight: usize;
   dBias: usize;
   dy: usize;
+  /** backwardInput: like dx, which is 0 where it is not above 0; or 0. */
+  mask: usize;
   /** Memory shared by all threads for the length of this call (see each kernel). */
   callScratch: usize;
   batch: i32;
@@ -33,6 +35,8 @@ export class Conv2dArgs {
   dilationH: i32;
   dilationW: i32;
   groups: i32;
+  /** forward: 1 where y is max(y, 0). */
+  relu: i32;
   /** 1: gradients are added to what dWeight / dBias hold; 0: they overwrite it. */
   accumulate: i32;
   /** Groups that one grain computes one after the other with the same offset table, and the number of such blocks. */

@@ -14,10 +14,11 @@
 import { Conv2dArgs } from "./conv2d-args";
 import { gemmBlock, KC, NR, PANEL_ROW_BYTES } from "./gemm";
 import { col2imAdd, im2colPackColumns, im2colPackRows, makeOffsetTable } from "./im2col";
+import { floorOf, maskRow } from "./rectify";
 import { sumLanes } from "./simd";
 
 /**
- * y = conv2d(x, weight) + bias. Grain g computes rows block g % mBlocks of groups block (g / mBlocks) % groupBlocks of
+ * y = conv2d(x, weight) + bias, or max(that, 0) with relu. Grain g computes rows block g % mBlocks of groups block (g / mBlocks) % groupBlocks of
  * columns block g / (mBlocks · groupBlocks).
  * Worker scratch: packed panels (KC × nBlock floats), tile (mBlock × nBlock), offset table.
  */
@@ -56,9 +57,10 @@ export function conv2dForward(args: usize, scratch: usize, grainBegin: i32, grai
   }
 }
 
-/** Copies a tile of m channels by n columns to y, adding the bias. Columns run over images, so a row may be cut. */
+/** Copies a tile of m channels by n columns to y, adding the bias and rectifying. Columns run over images, so a row may be cut. */
 function storeOutput(s: Conv2dArgs, tile: usize, rowBytes: usize, m0: i32, m: i32, p0: i32, n: i32): void {
   const plane = s.outH * s.outW;
+  const floor = floorOf(s.relu);
   for (let row = 0; row < m; row++) {
     const channel = m0 + row;
     const bias: f32 = s.bias ? load<f32>(s.bias + ((<usize>channel) << 2)) : 0;
@@ -69,7 +71,7 @@ function storeOutput(s: Conv2dArgs, tile: usize, rowBytes: usize, m0: i32, m: i3
     while (rest > 0) {
       const count = min(rest, plane - offset);
       const to = s.y + (((<usize>image * s.outC + channel) * plane + offset) << 2);
-      addBias(to, from, bias, count);
+      addBias(to, from, bias, floor, count);
       from += (<usize>count) << 2;
       rest -= count;
       offset = 0;
@@ -78,16 +80,18 @@ function storeOutput(s: Conv2dArgs, tile: usize, rowBytes: usize, m0: i32, m: i3
   }
 }
 
-function addBias(to: usize, from: usize, bias: f32, count: i32): void {
-  const splat = f32x4.splat(bias);
+/** to = max(from + bias, floor) */
+function addBias(to: usize, from: usize, bias: f32, floor: f32, count: i32): void {
+  const biases = f32x4.splat(bias);
+  const floors = f32x4.splat(floor);
   let i = 0;
   for (; i + 4 <= count; i += 4) {
-    v128.store(to, f32x4.add(v128.load(from), splat));
+    v128.store(to, f32x4.max(f32x4.add(v128.load(from), biases), floors));
     to += 16;
     from += 16;
   }
   for (; i < count; i++) {
-    store<f32>(to, load<f32>(from) + bias);
+    store<f32>(to, max<f32>(load<f32>(from) + bias, floor));
     to += 4;
     from += 4;
   }
@@ -115,7 +119,8 @@ export function conv2dTransposeWeight(args: usize, scratch: usize, grainBegin: i
 }
 
 /**
- * dx = conv2d's gradient with respect to its input, plus the bias if there is one; overwrites. After conv2dTransposeWeight.
+ * dx = conv2d's gradient with respect to its input, plus the bias if there is one, 0 where the mask, if there is one, is not
+ * above 0; overwrites. After conv2dTransposeWeight.
  * Grain g owns channels block g % mBlocks (mBlock channels) of groups block (g / mBlocks) % groupBlocks of images chunk
  * g / (mBlocks · groupBlocks) (chunk images), and walks over their output pixels nBlock at a time: product into a tile,
  * tile added into dx.
@@ -156,6 +161,13 @@ export function conv2dBackwardInput(args: usize, scratch: usize, grainBegin: i32
           gemmBlock(a, (<usize>outC) << 2, packed, tile, rowBytes, channels * taps, panels, k, o0 > 0);
         }
         col2imAdd(s.dx + ((<usize>channel0 * inPlane) << 2), table, s, tile, rowBytes, channels, n);
+      }
+    }
+    if (!s.mask) continue;
+    for (let image = image0; image < image0 + images; image++) {
+      for (let group = group0; group < groupEnd; group++) {
+        const at = (<usize>(image * s.inC + group * inC + c0) * inPlane) << 2;
+        maskRow(s.dx + at, s.mask + at, channels * inPlane);
       }
     }
   }

@@ -10,6 +10,7 @@
 // Next layer down: gemm.ts.
 import { storeRow } from "./conv2d";
 import { gemmBlock, KC, NR, PANEL_ROW_BYTES, packRows, packTransposed } from "./gemm";
+import { floorOf, maskRow } from "./rectify";
 import { madd, sumLanes } from "./simd";
 
 /** Argument record of the linear kernels; addresses are 0 where a kernel does not use one. */
@@ -23,10 +24,14 @@ export class LinearArgs {
   dWeight: usize;
   dBias: usize;
   dy: usize;
+  /** backwardInput: like dx, which is 0 where it is not above 0; or 0. */
+  mask: usize;
   callScratch: usize;
   batch: i32;
   inFeatures: i32;
   outFeatures: i32;
+  /** forward: 1 where y is max(y, 0). */
+  relu: i32;
   /** 1: gradients are added to dWeight / dBias; 0: they overwrite. */
   accumulate: i32;
   /** Rows (forward, backwardWeight: of weight) or columns (backwardInput: of dx) of one grain. */
@@ -46,12 +51,13 @@ export function linearPackInput(args: usize, scratch: usize, grainBegin: i32, gr
   }
 }
 
-/** y for rows [g · block, …) of weight, any batch. After linearPackInput. Worker scratch: block × padded batch floats. */
+/** y, rectified with relu, for rows [g · block, …) of weight, any batch. After linearPackInput. Worker scratch: block × padded batch floats. */
 export function linearForward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LinearArgs>(args);
   const panels = (s.batch + NR - 1) / NR;
   const rowBytes = <usize>panels * PANEL_ROW_BYTES;
   const weightRowBytes = (<usize>s.inFeatures) << 2;
+  const floor = floorOf(s.relu);
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const m0 = grain * s.block;
     const m = min(s.block, s.outFeatures - m0);
@@ -65,21 +71,23 @@ export function linearForward(args: usize, scratch: usize, grainBegin: i32, grai
       const from = scratch + <usize>row * rowBytes;
       let to = s.y + ((<usize>(m0 + row)) << 2);
       for (let image = 0; image < s.batch; image++) {
-        store<f32>(to, load<f32>(from + ((<usize>image) << 2)) + bias);
+        store<f32>(to, max<f32>(load<f32>(from + ((<usize>image) << 2)) + bias, floor));
         to += (<usize>s.outFeatures) << 2;
       }
     }
   }
 }
 
-/** Batch 1: y[o] = weight[o] · x + bias[o] for rows [g · block, …): 16 chains a row, added in a fixed order. */
+/** Batch 1: y[o] = weight[o] · x + bias[o], rectified with relu, for rows [g · block, …): 16 chains a row, added in a fixed order. */
 export function linearForwardVector(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<LinearArgs>(args);
   const rowBytes = (<usize>s.inFeatures) << 2;
   const rowEnd = min(s.outFeatures, grainEnd * s.block);
+  const floor = floorOf(s.relu);
   for (let o = grainBegin * s.block; o < rowEnd; o++) {
     const bias: f32 = s.bias ? load<f32>(s.bias + ((<usize>o) << 2)) : 0;
-    store<f32>(s.y + ((<usize>o) << 2), dot(s.weight + <usize>o * rowBytes, s.x, s.inFeatures) + bias);
+    const value = dot(s.weight + <usize>o * rowBytes, s.x, s.inFeatures) + bias;
+    store<f32>(s.y + ((<usize>o) << 2), max<f32>(value, floor));
   }
 }
 
@@ -114,7 +122,7 @@ function dot(a: usize, b: usize, count: i32): f32 {
 }
 
 /**
- * dx columns [g · block, …) = dy · weight; overwrites.
+ * dx columns [g · block, …) = dy · weight, 0 where the mask, if there is one, is not above 0; overwrites.
  * Worker scratch: packed panels (KC × block floats), tile (batch × block).
  */
 export function linearBackwardInput(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
@@ -133,8 +141,9 @@ export function linearBackwardInput(args: usize, scratch: usize, grainBegin: i32
       gemmBlock(a, dyRowBytes, scratch, tile, rowBytes, s.batch, (n + NR - 1) / NR, k, o0 > 0);
     }
     for (let image = 0; image < s.batch; image++) {
-      const to = s.dx + ((<usize>image * s.inFeatures + i0) << 2);
-      storeRow(to, tile + <usize>image * rowBytes, n, false);
+      const at = (<usize>image * s.inFeatures + i0) << 2;
+      storeRow(s.dx + at, tile + <usize>image * rowBytes, n, false);
+      if (s.mask) maskRow(s.dx + at, s.mask + at, n);
     }
   }
 }

@@ -19,6 +19,7 @@
 //                 offset table: 16 rows of tBlock offsets, then one byte per 4 tiles
 // Next layer down: gemm.ts.
 import { gemmBlock, KC, NR, PANEL_ROW_BYTES } from "./gemm";
+import { floorOf, keepPositive, maskRow } from "./rectify";
 
 /** Rows of M that are computed and transformed back while they are in the first-level cache. */
 const SUB_ROWS: i32 = 32;
@@ -31,6 +32,8 @@ export class WinogradArgs {
   /** [outC], or 0. */
   bias: usize;
   y: usize;
+  /** Like y, which is 0 where it is not above 0; or 0. */
+  mask: usize;
   callScratch: usize;
   batch: i32;
   inC: i32;
@@ -46,6 +49,8 @@ export class WinogradArgs {
   inStride: i32;
   /** 1: filters are turned by 180 degrees. */
   flip: i32;
+  /** 1: y is max(y, 0). */
+  relu: i32;
   /** Output channels of one grain, and how many such blocks. */
   mBlock: i32;
   mBlocks: i32;
@@ -337,7 +342,7 @@ function gathered(entry: usize, channel: usize): f32 {
   return offset < 0 ? <f32>0 : load<f32>(channel + ((<usize>offset) << 2));
 }
 
-/** Y = Aᵀ·M·A for `rows` output channels from m0 on and the block's n tiles, plus bias, into y. */
+/** Y = Aᵀ·M·A for `rows` output channels from m0 on and the block's n tiles, plus bias, rectified or masked, into y. */
 function transformOutput(
   s: WinogradArgs,
   from: usize,
@@ -351,6 +356,7 @@ function transformOutput(
   const tilesW = (s.outW + 1) / 2;
   const tilesH = (s.outH + 1) / 2;
   const plane = s.outH * s.outW;
+  const floor = f32x4.splat(floorOf(s.relu));
   for (let row = 0; row < rows; row++) {
     const channel = m0 + row;
     const bias = f32x4.splat(s.bias ? load<f32>(s.bias + ((<usize>channel) << 2)) : <f32>0);
@@ -368,17 +374,17 @@ function transformOutput(
       const lower1 = lowerRow(at + planeBytes, planeBytes);
       const lower2 = lowerRow(at + planeBytes * 2, planeBytes);
       const lower3 = lowerRow(at + planeBytes * 3, planeBytes);
-      const y00 = f32x4.add(f32x4.add(f32x4.add(upper0, upper1), upper2), bias);
-      const y01 = f32x4.add(f32x4.sub(f32x4.sub(upper1, upper2), upper3), bias);
-      const y10 = f32x4.add(f32x4.add(f32x4.add(lower0, lower1), lower2), bias);
-      const y11 = f32x4.add(f32x4.sub(f32x4.sub(lower1, lower2), lower3), bias);
+      const y00 = f32x4.max(f32x4.add(f32x4.add(f32x4.add(upper0, upper1), upper2), bias), floor);
+      const y01 = f32x4.max(f32x4.add(f32x4.sub(f32x4.sub(upper1, upper2), upper3), bias), floor);
+      const y10 = f32x4.max(f32x4.add(f32x4.add(f32x4.add(lower0, lower1), lower2), bias), floor);
+      const y11 = f32x4.max(f32x4.add(f32x4.sub(f32x4.sub(lower1, lower2), lower3), bias), floor);
       const to = s.y + (((<usize>image * s.outC + channel) * plane + th * 2 * s.outW + tw * 2) << 2);
       if (j + 4 <= n && tw * 2 + 8 <= s.outW && th * 2 + 2 <= s.outH) {
-        v128.store(to, v128.shuffle<f32>(y00, y01, 0, 4, 1, 5));
-        v128.store(to, v128.shuffle<f32>(y00, y01, 2, 6, 3, 7), 16);
+        storeMasked(s, to, v128.shuffle<f32>(y00, y01, 0, 4, 1, 5));
+        storeMasked(s, to + 16, v128.shuffle<f32>(y00, y01, 2, 6, 3, 7));
         const below = to + ((<usize>s.outW) << 2);
-        v128.store(below, v128.shuffle<f32>(y10, y11, 0, 4, 1, 5));
-        v128.store(below, v128.shuffle<f32>(y10, y11, 2, 6, 3, 7), 16);
+        storeMasked(s, below, v128.shuffle<f32>(y10, y11, 0, 4, 1, 5));
+        storeMasked(s, below + 16, v128.shuffle<f32>(y10, y11, 2, 6, 3, 7));
         tw += 4;
         if (tw == tilesW) {
           tw = 0;
@@ -400,10 +406,12 @@ function transformOutput(
           const right = tw * 2 + 1 < s.outW;
           store<f32>(corner, load<f32>(value));
           if (right) store<f32>(corner + 4, load<f32>(value + planeBytes));
+          if (s.mask) maskRow(corner, corner - s.y + s.mask, right ? 2 : 1);
           if (th * 2 + 1 < s.outH) {
             const below = corner + ((<usize>s.outW) << 2);
             store<f32>(below, load<f32>(value + planeBytes * 2));
             if (right) store<f32>(below + 4, load<f32>(value + planeBytes * 3));
+            if (s.mask) maskRow(below, below - s.y + s.mask, right ? 2 : 1);
           }
           if (++tw == tilesW) {
             tw = 0;
@@ -416,6 +424,10 @@ function transformOutput(
       }
     }
   }
+}
+
+function storeMasked(s: WinogradArgs, to: usize, values: v128): void {
+  v128.store(to, s.mask ? keepPositive(values, to - s.y + s.mask) : values);
 }
 
 function upperRow(at: usize, planeBytes: usize): v128 {

@@ -59,7 +59,7 @@ async function prepareForward(engine: Engine, s: Conv2dShape): Promise<Prepared>
   const bias = await uniform(engine, [s.outC], "bias");
   const record = (): Tensor => {
     const y = engine.emptyTensor([s.batch, s.outC, s.outH, s.outW]);
-    engine.record("conv2dForward", s, { x, weight, bias, y });
+    engine.record("conv2dForward", { ...s, relu: false }, { x, weight, bias, y });
     return y;
   };
   return kernelRun(engine, record, async (result) => {
@@ -78,7 +78,7 @@ async function prepareBackwardInput(engine: Engine, s: Conv2dShape): Promise<Pre
   const weight = await uniform(engine, [s.outC, s.inC, s.kH, s.kW], "weight");
   const record = (): Tensor => {
     const dx = engine.emptyTensor([s.batch, s.inC, s.inH, s.inW]);
-    engine.record("conv2dBackwardInput", s, { dy, weight, bias: null, dx });
+    engine.record("conv2dBackwardInput", s, { dy, weight, bias: null, mask: null, dx });
     return dx;
   };
   return kernelRun(engine, record, async (result) => {

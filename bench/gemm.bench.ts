@@ -41,7 +41,7 @@ async function prepareGemm(engine: Engine, row: GemmRow): Promise<Prepared> {
   const b = await uniform(engine, [1, K, 1, N], "b");
   const record = (): Tensor => {
     const c = engine.emptyTensor([1, M, 1, N]);
-    engine.record("conv2dForward", conv2dShape(row), { x: b, weight: a, bias: null, y: c });
+    engine.record("conv2dForward", { ...conv2dShape(row), relu: false }, { x: b, weight: a, bias: null, y: c });
     return c;
   };
   return kernelRun(engine, record, async (result) => {

@@ -34,7 +34,7 @@ async function prepareForward(engine: Engine, s: LinearShape): Promise<Prepared>
   const bias = await uniform(engine, [s.outFeatures], "bias");
   const record = (): Tensor => {
     const y = engine.emptyTensor([s.batch, s.outFeatures]);
-    engine.record("linearForward", s, { x, weight, bias, y });
+    engine.record("linearForward", { ...s, relu: false }, { x, weight, bias, y });
     return y;
   };
   return kernelRun(engine, record, async (result) => {
@@ -55,7 +55,7 @@ async function prepareBackwardInput(engine: Engine, s: LinearShape): Promise<Pre
   const weight = await uniform(engine, [s.outFeatures, s.inFeatures], "weight");
   const record = (): Tensor => {
     const dx = engine.emptyTensor([s.batch, s.inFeatures]);
-    engine.record("linearBackwardInput", s, { dy, weight, dx });
+    engine.record("linearBackwardInput", s, { dy, weight, mask: null, dx });
     return dx;
   };
   return kernelRun(engine, record, async (result) => {

@@ -195,6 +195,12 @@ export interface Accumulate {
   readonly accumulate: boolean;
 }
 
+/** Forward passes of layers: may do the work of a reluForward that follows them. */
+export interface Rectify {
+  /** y is max(y, 0), with the bits of reluForward. */
+  readonly relu: boolean;
+}
+
 /** One kernel's contract: its shape record, the tensors it reads and those it writes, by role. */
 interface Kernel<Shape, Reads extends string, Writes extends string> {
   shape: Shape;
@@ -204,14 +210,18 @@ interface Kernel<Shape, Reads extends string, Writes extends string> {
 
 /** Every kernel a backend must have, forward and backward. What each computes: the backends' own files. */
 export interface KernelTable {
-  conv2dForward: Kernel<Conv2dShape, "x" | "weight" | "bias", "y">;
-  /** A bias [inC] is added to dx: a transposed convolution's forward pass. */
-  conv2dBackwardInput: Kernel<Conv2dShape, "dy" | "weight" | "bias", "dx">;
+  conv2dForward: Kernel<Conv2dShape & Rectify, "x" | "weight" | "bias", "y">;
+  /**
+   * A bias [inC] is added to dx: a transposed convolution's forward pass. Where mask, which is like dx, is not above 0, dx is 0:
+   * the work of a reluBackward that follows, whose y is the mask.
+   */
+  conv2dBackwardInput: Kernel<Conv2dShape, "dy" | "weight" | "bias" | "mask", "dx">;
   conv2dBackwardWeight: Kernel<Conv2dShape & Accumulate, "x" | "dy", "dWeight">;
   /** Looks at batch, outC, outH and outW alone. */
   conv2dBackwardBias: Kernel<Conv2dShape & Accumulate, "dy", "dBias">;
-  linearForward: Kernel<LinearShape, "x" | "weight" | "bias", "y">;
-  linearBackwardInput: Kernel<LinearShape, "dy" | "weight", "dx">;
+  linearForward: Kernel<LinearShape & Rectify, "x" | "weight" | "bias", "y">;
+  /** The mask: as in conv2dBackwardInput. */
+  linearBackwardInput: Kernel<LinearShape, "dy" | "weight" | "mask", "dx">;
   linearBackwardWeight: Kernel<LinearShape & Accumulate, "x" | "dy", "dWeight">;
   linearBackwardBias: Kernel<LinearShape & Accumulate, "dy", "dBias">;
   maxPool2dForward: Kernel<Pool2dShape, "x", "y" | "winners">;
@@ -277,7 +287,7 @@ export type ShapeOf<K extends KernelName> = KernelTable[K]["shape"];
 export type RoleOf<K extends KernelName> = KernelTable[K]["reads"] | KernelTable[K]["writes"];
 
 /** Roles that may be left out: null there means "has none". */
-type OptionalRole = "bias" | "winners" | "velocity" | "sumDy" | "sumDyNormalised";
+type OptionalRole = "bias" | "mask" | "winners" | "velocity" | "sumDy" | "sumDyNormalised";
 
 /** The tensors of one call by role. T is what stands for a tensor: a storage, an address, an array, a GPU binding. */
 export type TensorsOf<K extends KernelName, T> = {

@@ -79,13 +79,14 @@ const convTranspose2dOp: Op<Inputs, ConvTranspose2dOptions, Conv2dShape, { x: Te
   outputShape: (s) => [s.batch, s.inC, s.inH, s.inW],
 
   forward(engine, s, { x, weight, bias }, y) {
-    engine.record("conv2dBackwardInput", s, { dy: x, weight, bias, dx: y });
+    engine.record("conv2dBackwardInput", s, { dy: x, weight, bias, mask: null, dx: y });
     return { x, weight };
   },
 
   backward(engine, s, dy, { x, weight }, gradients) {
     if (gradients.needs("x")) {
-      engine.record("conv2dForward", s, { x: dy, weight, bias: null, y: gradients.into("x").target });
+      const tensors = { x: dy, weight, bias: null, y: gradients.into("x").target };
+      engine.record("conv2dForward", { ...s, relu: false }, tensors);
     }
     if (gradients.needs("weight")) {
       const { target, accumulate } = gradients.into("weight");

@@ -59,13 +59,13 @@ const conv2dOp: Op<Inputs, Conv2dOptions, Conv2dShape, { x: Tensor; weight: Tens
   outputShape: (s) => [s.batch, s.outC, s.outH, s.outW],
 
   forward(engine, s, { x, weight, bias }, y) {
-    engine.record("conv2dForward", s, { x, weight, bias, y });
+    engine.record("conv2dForward", { ...s, relu: false }, { x, weight, bias, y });
     return { x, weight };
   },
 
   backward(engine, s, dy, { x, weight }, gradients) {
     if (gradients.needs("x")) {
-      engine.record("conv2dBackwardInput", s, { dy, weight, bias: null, dx: gradients.into("x").target });
+      engine.record("conv2dBackwardInput", s, { dy, weight, bias: null, mask: null, dx: gradients.into("x").target });
     }
     if (gradients.needs("weight")) {
       const { target, accumulate } = gradients.into("weight");

@@ -36,13 +36,13 @@ const linearOp: Op<Inputs, object, LinearShape, { x: Tensor; weight: Tensor }> =
   outputShape: (s) => [s.batch, s.outFeatures],
 
   forward(engine, s, { x, weight, bias }, y) {
-    engine.record("linearForward", s, { x, weight, bias, y });
+    engine.record("linearForward", { ...s, relu: false }, { x, weight, bias, y });
     return { x, weight };
   },
 
   backward(engine, s, dy, { x, weight }, gradients) {
     if (gradients.needs("x")) {
-      engine.record("linearBackwardInput", s, { dy, weight, dx: gradients.into("x").target });
+      engine.record("linearBackwardInput", s, { dy, weight, mask: null, dx: gradients.into("x").target });
     }
     if (gradients.needs("weight")) {
       const { target, accumulate } = gradients.into("weight");

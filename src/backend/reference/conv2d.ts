@@ -1,6 +1,6 @@
 /** Convolution, product by product. See kernels.ts. */
 import type { Conv2dShape, HostArray } from "../backend.js";
-import { accumulateInto, type ReferenceKernels } from "./kernel.js";
+import { accumulateInto, applyMask, type ReferenceKernels, rectify } from "./kernel.js";
 
 /** Calls visit(y index, x index, weight index) for every product of a convolution. */
 function forEachProduct(s: Conv2dShape, visit: (y: number, x: number, weight: number) => void): void {
@@ -42,15 +42,17 @@ export const CONV2D_KERNELS = {
         sums[yi] += x[xi] * weight[wi];
       });
     });
+    if (s.relu) rectify(y);
   },
 
-  conv2dBackwardInput(s, { dy, weight, bias, dx }) {
+  conv2dBackwardInput(s, { dy, weight, bias, mask, dx }) {
     accumulateInto(dx, false, (sums) => {
       addBias(sums, bias, s.inC, s.inH * s.inW);
       forEachProduct(s, (yi, xi, wi) => {
         sums[xi] += dy[yi] * weight[wi];
       });
     });
+    applyMask(dx, mask);
   },
 
   conv2dBackwardWeight(s, { x, dy, dWeight }) {

@@ -1,8 +1,8 @@
 /** Linear layers. See kernels.ts. */
-import { accumulateInto, type ReferenceKernels } from "./kernel.js";
+import { accumulateInto, applyMask, type ReferenceKernels, rectify } from "./kernel.js";
 
 export const LINEAR_KERNELS = {
-  linearForward({ batch, inFeatures, outFeatures }, { x, weight, bias, y }) {
+  linearForward({ batch, inFeatures, outFeatures, relu }, { x, weight, bias, y }) {
     for (let b = 0; b < batch; b++) {
       for (let o = 0; o < outFeatures; o++) {
         let sum = bias ? bias[o] : 0;
@@ -10,9 +10,10 @@ export const LINEAR_KERNELS = {
         y[b * outFeatures + o] = sum;
       }
     }
+    if (relu) rectify(y);
   },
 
-  linearBackwardInput({ batch, inFeatures, outFeatures }, { dy, weight, dx }) {
+  linearBackwardInput({ batch, inFeatures, outFeatures }, { dy, weight, mask, dx }) {
     for (let b = 0; b < batch; b++) {
       for (let i = 0; i < inFeatures; i++) {
         let sum = 0;
@@ -20,6 +21,7 @@ export const LINEAR_KERNELS = {
         dx[b * inFeatures + i] = sum;
       }
     }
+    applyMask(dx, mask);
   },
 
   linearBackwardWeight({ batch, inFeatures, outFeatures, accumulate }, { x, dy, dWeight }) {

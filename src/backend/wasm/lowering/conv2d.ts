@@ -65,15 +65,16 @@ export const CONV2D_LOWERINGS = {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm),
     scratchBytes: (s, { convAlgorithm }) =>
       conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : 0,
-    launches(s, { x, weight, bias, y }, callScratch, { convAlgorithm }) {
+    launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, { convAlgorithm }) {
+      const relu = Number(rectify);
       if (conv2dAlgorithm(s, convAlgorithm) === "winograd") {
         const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
-        return winogradLaunches(s, { x, weight, bias, y, callScratch, ...strides });
+        return winogradLaunches(s, { x, weight, bias, y, callScratch, relu, ...strides });
       }
       const cut = cutConv2dForward(s);
       const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
       const grains = cut.mBlocks * cut.groupBlocks * cut.nBlocks;
-      return [conv2dLaunch("conv2dForward", s, cut, { x, weight, bias, y }, grains, workerBytes)];
+      return [conv2dLaunch("conv2dForward", s, cut, { x, weight, bias, y, relu }, grains, workerBytes)];
     },
   },
 
@@ -81,11 +82,11 @@ export const CONV2D_LOWERINGS = {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm),
     scratchBytes: (s, { convAlgorithm }) =>
       conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : weightBytes(s),
-    launches(s, { dy, weight, bias, dx }, callScratch, { convAlgorithm }) {
+    launches(s, { dy, weight, bias, mask, dx }, callScratch, { convAlgorithm }) {
       if (conv2dAlgorithm(s, convAlgorithm) === "winograd") {
         // dx is dy convolved with the filters turned by 180 degrees, input and output channels exchanged.
-        const values = { x: dy, weight, bias, y: dx, callScratch, outStride: 9, inStride: s.inC * 9, flip: 1 };
-        return winogradLaunches(transposed(s), values);
+        const strides = { outStride: 9, inStride: s.inC * 9, flip: 1 };
+        return winogradLaunches(transposed(s), { x: dy, weight, bias, mask, y: dx, callScratch, ...strides });
       }
       const cut = cutConv2dBackwardInput(s);
       const taps = s.kH * s.kW;
@@ -94,7 +95,7 @@ export const CONV2D_LOWERINGS = {
       const grains = cut.mBlocks * cut.groupBlocks * cut.chunks;
       return [
         conv2dLaunch("conv2dTransposeWeight", s, cut, { weight, callScratch }, rowGrains),
-        conv2dLaunch("conv2dBackwardInput", s, cut, { dy, bias, dx, callScratch }, grains, workerBytes),
+        conv2dLaunch("conv2dBackwardInput", s, cut, { dy, bias, mask, dx, callScratch }, grains, workerBytes),
       ];
     },
   },

@@ -25,21 +25,25 @@ export const LINEAR_LOWERINGS = {
   linearForward: {
     algorithm: (s) => (s.batch === 1 ? "vector" : "gemm"),
     scratchBytes: (s) => (s.batch === 1 ? 0 : s.inFeatures * paddedBatchBytes(s)),
-    launches(s, { x, weight, bias, y }, callScratch) {
+    launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch) {
+      const relu = Number(rectify);
       const { block, count } = cutLinearRows(s);
-      if (s.batch === 1) return [linearLaunch("linearForwardVector", s, { x, weight, bias, y, block }, count)];
+      if (s.batch === 1) return [linearLaunch("linearForwardVector", s, { x, weight, bias, y, relu, block }, count)];
+      const values = { weight, bias, y, callScratch, relu, block };
       return [
         linearLaunch("linearPackInput", s, { x, callScratch }, Math.ceil(s.inFeatures / KC)),
-        linearLaunch("linearForward", s, { weight, bias, y, callScratch, block }, count, block * paddedBatchBytes(s)),
+        linearLaunch("linearForward", s, values, count, block * paddedBatchBytes(s)),
       ];
     },
   },
 
   linearBackwardInput: {
     scratchBytes: NONE,
-    launches(s, { dy, weight, dx }) {
+    launches(s, { dy, weight, mask, dx }) {
       const { block, count } = cutLinearColumns(s);
-      return [linearLaunch("linearBackwardInput", s, { dy, weight, dx, block }, count, (KC + s.batch) * block * 4)];
+      return [
+        linearLaunch("linearBackwardInput", s, { dy, weight, mask, dx, block }, count, (KC + s.batch) * block * 4),
+      ];
     },
   },
 
