@@ -12,6 +12,7 @@ export {
   VerydeepError,
   WeightsError,
 } from "./core/errors.js";
+export type { Profile, ProfiledCall, ProfiledLaunch } from "./core/profile.js";
 export type { Phase } from "./core/program.js";
 export { Random } from "./core/random.js";
 export type { Step } from "./core/runner.js";

@@ -16,6 +16,7 @@ import type {
 } from "../backend/backend.js";
 import { backward, reachableNodes, type TapeNode } from "./autograd.js";
 import { UsageError } from "./errors.js";
+import { type Profile, profiledCalls } from "./profile.js";
 import { callLabel, isWritten, type Phase, Program } from "./program.js";
 import { Runner, type Step } from "./runner.js";
 import { seal } from "./seal.js";
@@ -264,13 +265,30 @@ export class Engine {
    * an array or object) are kept. If `fn` throws, nothing of what it recorded remains: no call, no gradient, no counter.
    */
   async scope<T>(fn: () => T): Promise<T> {
-    const { program, result } = this.recordScope(() => {
+    const { program, result } = this.recordKeeping(fn);
+    if (program !== this.scopeProgram) await this.flush(program);
+    return result;
+  }
+
+  /**
+   * Records and runs `fn` as scope() does, with the same memory, speed and numbers, and tells of every kernel call when it ran,
+   * how, and what it cost. The times are those of this one run; a first run also holds what is done once: the initialisation of
+   * parameters, the compilation of kernels.
+   * @throws UsageError inside of a scope.
+   */
+  async profile<T>(fn: () => T): Promise<Profile<T>> {
+    if (this.scopeProgram) throw new UsageError("profile: a scope is open. Call profile() outside of scope().");
+    const { program, result } = this.recordKeeping(fn);
+    const sealed = seal(program, this.recordCount);
+    return { result, calls: profiledCalls(sealed.calls, await this.runner.profile(sealed)) };
+  }
+
+  private recordKeeping<T>(fn: () => T): { program: Program; result: T } {
+    return this.recordScope(() => {
       const value = fn();
       for (const tensor of tensorsIn(value)) this.keep(tensor);
       return value;
     });
-    if (program !== this.scopeProgram) await this.flush(program);
-    return result;
   }
 
   private recordScope<T>(fn: () => T): { program: Program; result: T } {

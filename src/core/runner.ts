@@ -2,7 +2,7 @@
  * Runs sealed programs, one after the other, on the backend. All allocation, upload and read-back happen here, between
  * programs, so nobody touches tensor memory while kernels run. Next layers: plan.ts (memory), backend/ (kernels).
  */
-import type { Backend, HostArray, LoadedPlan } from "../backend/backend.js";
+import type { Backend, CallTiming, HostArray, LoadedPlan } from "../backend/backend.js";
 import { BackendError, MemoryFullError, UsageError } from "./errors.js";
 import { type BuiltPlan, buildPlan } from "./plan.js";
 import type { RecordedCall } from "./program.js";
@@ -38,14 +38,25 @@ export class Runner {
 
   /** Runs a program in its turn, and delivers what was awaited. */
   async run(sealed: SealedProgram): Promise<void> {
+    await this.runAndThen(sealed, () => undefined);
+  }
+
+  /** Runs a program as run() does. Returns when each of its calls ran. */
+  async profile(sealed: SealedProgram): Promise<readonly CallTiming[]> {
+    return this.runAndThen(sealed, (loaded) => loaded.timings());
+  }
+
+  private async runAndThen<T>(sealed: SealedProgram, look: (loaded: LoadedPlan) => T): Promise<T> {
     try {
-      await this.enqueue(async () => {
+      return await this.enqueue(async () => {
         const { built, loaded } = await this.load(sealed, { reuse: true });
         await this.guard(loaded.run(0, sealed.calls.length));
+        const seen = look(loaded);
         await this.finish(sealed, built);
+        return seen;
       });
     } catch (error) {
-      failReads(sealed.reads, error);
+      return failReads(sealed.reads, error);
     }
   }
 
