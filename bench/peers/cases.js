@@ -6,9 +6,12 @@ import { vggLayers } from "../../dist/index.js";
 
 const ROWS = JSON.parse(readFileSync(new URL("../shapes/peers.json", import.meta.url), "utf8"));
 
-/** Names of the cases that run when none is asked for, and of those that run only when asked for: small ones, for tests. */
-export const CASE_NAMES = ROWS.filter(({ small }) => !small).map(({ name }) => name);
-export const SMALL_CASE_NAMES = ROWS.filter(({ small }) => small).map(({ name }) => name);
+/** All cases, in the order of tables and charts, and those that run when none is asked for. */
+export const CASE_NAMES = ROWS.map(({ name }) => name);
+export const DEFAULT_CASE_NAMES = ROWS.filter(({ onlyAsked }) => !onlyAsked).map(({ name }) => name);
+
+/** A case in words. */
+export const titleOf = (caseName) => ROWS.find(({ name }) => name === caseName)?.title ?? caseName;
 
 /** SGD of the training cases, unless a row has its own rate: so small that float32 losses stay together for the steps compared. */
 const OPTIMISER = { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 };
@@ -16,7 +19,7 @@ const OPTIMISER = { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 };
 /**
  * The job of a case:
  *
- *   name, kind ("forward" or "train"), rounds, batch, inputShape [batch, channels, size, size], classes, flops
+ *   name, kind ("forward" or "train"), rounds, roundsOf {engine: fewer rounds}, leaveOut [engines that run only when asked for], batch, inputShape [batch, channels, size, size], classes, flops
  *   vgg        {config, options} for verydeep's own vgg(); absent where the case is one convolution
  *   layers     in order: {kind: "conv" (3x3, padding 1) | "linear", name, inputs, outputs, relu, t}, {kind: "pool"} (2x2)
  *              and {kind: "flatten", channels, pixels}. `name` is torchvision's, `t` numbers the weight in the fixtures'
@@ -27,10 +30,9 @@ const OPTIMISER = { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 };
 export function jobOf(caseName) {
   const row = ROWS.find(({ name }) => name === caseName);
   if (row === undefined) {
-    const known = [...CASE_NAMES, ...SMALL_CASE_NAMES].join(", ");
-    throw new Error(`peers: there is no such case (--cases ${caseName}). Use some of ${known}.`);
+    throw new Error(`peers: there is no such case (--cases ${caseName}). Use some of ${CASE_NAMES.join(", ")}.`);
   }
-  const { name, kind, batch, rounds } = row;
+  const { name, kind, batch, rounds, roundsOf = {}, leaveOut = [] } = row;
   const net = row.conv ? convNet(row.conv) : vggNet(row);
   const weights = net.layers.filter(({ t }) => t !== undefined).length;
   const [inChannels, size] = row.conv ? [row.conv.inChannels, row.conv.size] : [3, net.vgg.options.inputSize];
@@ -39,6 +41,8 @@ export function jobOf(caseName) {
     name,
     kind,
     rounds,
+    roundsOf,
+    leaveOut,
     batch,
     inputShape: [batch, inChannels, size, size],
     classes: net.classes,

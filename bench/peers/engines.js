@@ -5,28 +5,50 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const OLDEST_NODE_OF_JAX = 24;
+/** The first Node with relaxed SIMD and V8's wide vectors as ours need them; jax-js starts from it too. */
+const NEWER_NODE = 24;
 
-/** `program` gives the command that the file is run with, or throws an error that says what is missing. */
+/**
+ * `program` gives the command that the file is run with, or throws an error that says what is missing. `onlyAsked`: not part of a run
+ * that names no engines. `tier` marks ours: rows of the others are compared with these.
+ */
 export const ENGINES = {
-  ours: { file: "ours.js", program: node, options: { convAlgorithm: "auto" } },
-  "ours-im2col": { file: "ours.js", program: node, options: { convAlgorithm: "im2col" } },
+  "ours-plain": { file: "ours.js", program: node, tier: "plain", options: { tier: "plain" } },
+  "ours-relaxed": { file: "ours.js", program: newerNode, tier: "relaxed", options: { tier: "relaxed" } },
+  "ours-turbo": { file: "ours.js", program: newerNode, tier: "turbo", options: { tier: "turbo" } },
+  "ours-im2col": {
+    file: "ours.js",
+    program: node,
+    options: { tier: "plain", convAlgorithm: "im2col" },
+    onlyAsked: true,
+  },
+  "onnxruntime-node": { file: "onnxruntime-node.js", program: node, needs: "onnxruntime-node" },
+  pytorch: { file: "pytorch.py", program: python },
   "tfjs-wasm": { file: "tfjs-wasm.js", program: node, needs: "@tensorflow/tfjs-backend-wasm" },
   "onnxruntime-web": { file: "onnxruntime-web.js", program: node, needs: "onnxruntime-web" },
-  "onnxruntime-node": { file: "onnxruntime-node.js", program: node, needs: "onnxruntime-node" },
-  "jax-js": { file: "jax-js.js", program: node24, needs: "@jax-js/jax" },
-  pytorch: { file: "pytorch.py", program: python },
+  "tfjs-wasm-node24": { file: "tfjs-wasm.js", program: newerNode, needs: "@tensorflow/tfjs-backend-wasm" },
+  "onnxruntime-web-node24": { file: "onnxruntime-web.js", program: newerNode, needs: "onnxruntime-web" },
+  "jax-js": { file: "jax-js.js", program: newerNode, needs: "@jax-js/jax", onlyAsked: true },
 };
+
+/** Those that run when none is asked for. */
+export const DEFAULT_ENGINE_NAMES = Object.keys(ENGINES).filter((name) => !ENGINES[name].onlyAsked);
+
+/** Ours with all that a tier has, by tier. */
+export const OURS = Object.fromEntries(
+  Object.entries(ENGINES).flatMap(([name, { tier }]) => (tier ? [[tier, name]] : [])),
+);
 
 const INSTALL = "(cd bench/peers && npm ci --ignore-scripts)";
 
 /** What has to be installed before these engines can run; null where all is there. */
 export function missingPackages(names) {
-  const missing = names
-    .map((name) => ENGINES[name].needs)
-    .filter((name) => name && !existsSync(new URL(`./node_modules/${name}/package.json`, import.meta.url)));
+  const needed = new Set(names.flatMap((name) => ENGINES[name].needs ?? []));
+  const missing = [...needed].filter(
+    (name) => !existsSync(new URL(`./node_modules/${name}/package.json`, import.meta.url)),
+  );
   if (missing.length === 0) return null;
-  return `peers: not installed: ${missing.join(", ")}. Run ${INSTALL}, or leave them out with --engines ours,pytorch.`;
+  return `peers: not installed: ${missing.join(", ")}. Run ${INSTALL}, or leave them out with --engines ours-plain,pytorch.`;
 }
 
 /** The command line of an engine's process. */
@@ -39,13 +61,15 @@ function node() {
   return [process.execPath, "--import", "tsx"];
 }
 
-/** jax-js needs a newer Node than verydeep; the npm package `node` holds one. */
-function node24() {
-  if (Number(process.versions.node.split(".")[0]) >= OLDEST_NODE_OF_JAX) return node();
-  const args = ["--yes", `--package=node@${OLDEST_NODE_OF_JAX}`, "--", "node", "-p", "process.execPath"];
-  const path = firstLine("npx", args, process.platform === "win32");
-  if (path === null) throw new Error(`needs Node ${OLDEST_NODE_OF_JAX}, and npx cannot fetch it`);
-  return [path, "--import", "tsx"];
+/** The npm package `node` holds a newer Node; looked for once a run. */
+let newerNodePath;
+
+function newerNode() {
+  if (Number(process.versions.node.split(".")[0]) >= NEWER_NODE) return node();
+  const args = ["--yes", `--package=node@${NEWER_NODE}`, "--", "node", "-p", "process.execPath"];
+  newerNodePath ??= firstLine("npx", args, process.platform === "win32");
+  if (newerNodePath === null) throw new Error(`needs Node ${NEWER_NODE}, and npx cannot fetch it`);
+  return [newerNodePath, "--import", "tsx"];
 }
 
 /** The first Python that has PyTorch: the PATH's, or the system's. */

@@ -1,8 +1,8 @@
-// verydeep, the built package as a user would import it. `convAlgorithm` "auto" is what a user gets; "im2col" keeps to the
-// arithmetic that the peers do too.
+// verydeep, the built package as a user would import it, in one of its tiers. `convAlgorithm` "auto" is what a user gets; "im2col"
+// keeps to the arithmetic of the definition.
 
 import { readFileSync } from "node:fs";
-import { Conv2d, createEngine, crossEntropy, labelsTensor, SGD, vgg } from "../../dist/index.js";
+import { Conv2d, createEngine, crossEntropy, labelsTensor, SGD, UsageError, vgg } from "../../dist/index.js";
 import { biasOf, inputOf, labelsOf, weightPieces } from "./net.js";
 import { serve } from "./serve.js";
 
@@ -36,8 +36,21 @@ function trainingStep(model, x, job, engine) {
   };
 }
 
-serve(async ({ job, threads, options: { convAlgorithm } }) => {
-  const engine = await createEngine({ threads, convAlgorithm });
+/** An engine of this tier; {cannot} where this machine or this Node has none. */
+async function engineOf({ threads, options }) {
+  try {
+    const engine = await createEngine({ threads, ...options });
+    const { tier } = engine;
+    return tier === options.tier ? { engine } : { cannot: `runs ${tier} where ${options.tier} was asked for` };
+  } catch (error) {
+    if (error instanceof UsageError) return { cannot: error.message };
+    throw error;
+  }
+}
+
+serve(async ({ job, threads, options }) => {
+  const { engine, cannot } = await engineOf({ threads, options });
+  if (cannot) return { cannot };
   const model = await buildModel(job, engine);
   const x = engine.tensor(inputOf(job), job.inputShape).keep();
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -45,8 +58,8 @@ serve(async ({ job, threads, options: { convAlgorithm } }) => {
   const forward = () => engine.noGrad(() => model.forward(x)).data();
   return {
     version,
-    threads,
-    detail: `wasm SIMD, convAlgorithm ${convAlgorithm}`,
+    threads: engine.threads,
+    detail: `wasm, ${options.tier} tier, convAlgorithm ${options.convAlgorithm ?? "auto"}`,
     run: job.kind === "train" ? trainingStep(model, x, job, engine) : forward,
   };
 });

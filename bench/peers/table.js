@@ -1,36 +1,34 @@
 // The rows of a run as one table for people; what an engine cannot run is a dash and the reason.
 
-const HEAD = [
-  "case",
-  "engine",
-  "threads",
-  "min ms",
-  "median ms",
-  "min / ours",
-  "median / ours",
-  "distance",
-  "RSS MB",
-  "runs on",
-];
-const LEFT = new Set([0, 1, 9]);
+import { OURS } from "./engines.js";
 
-const cell = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+const TIERS = Object.keys(OURS);
+
+const LEFT = new Set(["case", "engine", "runs on"]);
+
+const ms = (value) => value.toFixed(value < 100 ? 1 : 0);
+
+/** "0.48 (0.50)": the ratio of minima and, in brackets, of medians. */
+export const ratio = (over) => (over ? `${over.min.toFixed(2)} (${over.median.toFixed(2)})` : "–");
+
+/** Columns: the head, and the cell of a row that was measured. */
+const COLUMNS = [
+  ["case", (row) => row.case],
+  ["engine", (row) => `${row.engine} ${row.version}`],
+  ["threads", (row) => `${row.threads}`],
+  ["min ms", (row) => ms(row.minMs)],
+  ["median ms", (row) => ms(row.medianMs)],
+  ...TIERS.map((tier) => [`${tier} / it`, (row) => ratio(row.oursOver[tier])]),
+  ["distance", (row) => row.distance.toExponential(1)],
+  ["RSS MB", (row) => row.peakRssMb.toFixed(0)],
+  ["runs on", (row) => row.runtime],
+];
+const HEAD = COLUMNS.map(([head]) => head);
 
 function cellsOf(row) {
-  const { askedThreads, cannot } = row;
-  if (cannot) return [row.case, row.engine, `${askedThreads}`, "–", "–", "–", "–", "–", "–", cannot];
-  return [
-    row.case,
-    `${row.engine} ${row.version}`,
-    `${row.threads}`,
-    cell(row.minMs, row.minMs < 100 ? 1 : 0),
-    cell(row.medianMs, row.medianMs < 100 ? 1 : 0),
-    cell(row.minOverOurs, 2),
-    cell(row.medianOverOurs, 2),
-    row.distance.toExponential(1),
-    cell(row.peakRssMb, 0),
-    row.runtime,
-  ];
+  if (!row.cannot) return COLUMNS.map(([, cell]) => cell(row));
+  const known = { case: row.case, engine: row.engine, threads: `${row.askedThreads}`, "runs on": row.cannot };
+  return HEAD.map((head) => known[head] ?? "–");
 }
 
 /** The whole table; under it what each engine did, once. */
@@ -40,13 +38,13 @@ export function formatTable(rows) {
   const lines = table.map((row, i) => {
     const sameCase = i > 1 && row[0] === table[i - 1][0];
     return (sameCase ? ["", ...row.slice(1)] : row)
-      .map((text, column) => (LEFT.has(column) ? text.padEnd(widths[column]) : text.padStart(widths[column])))
+      .map((text, column) => (LEFT.has(HEAD[column]) ? text.padEnd(widths[column]) : text.padStart(widths[column])))
       .join("  ")
       .trimEnd();
   });
   const details = new Map(rows.filter(({ detail }) => detail).map(({ engine, detail }) => [engine, detail]));
   return [
-    `${rows[0].cpu}, ${rows[0].cores} cores`,
+    `${rows[0].cpu}, ${rows[0].cores} cores; times of ours / times of the row's engine: of minima (of medians)`,
     ...lines,
     ...[...details].map(([engine, detail]) => `${engine}: ${detail}`),
   ].join("\n");

@@ -1,7 +1,7 @@
 /** The benches run, and their rows have the shape that bench/README.md and bench/peers/README.md promise. Times are not judged. */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -107,40 +107,69 @@ const CASES = [
   ["vgg11-train-32-b2", "x=[2,3,32,32]"],
 ] as const;
 
-/** Rows of the small cases; the first engine is ours. */
+/** The command line for the small cases; the first engine is ours. */
+function peerArgs(engines: string, cases: readonly string[] = CASES.map(([name]) => name)): string[] {
+  return ["--rounds", "2", "--threads", "1", "--cases", cases.join(","), "--engines", engines];
+}
+
 async function peerRows(engines: string): Promise<Row[]> {
-  const names = CASES.map(([name]) => name).join(",");
-  const args = ["--json", "--rounds", "2", "--cases", names, "--engines", engines];
-  const { code, stdout, stderr } = await run("bench/peers/run.js", args);
+  const { code, stdout, stderr } = await run("bench/peers/run.js", ["--json", ...peerArgs(engines)]);
   assert.is(code, 0, stderr);
   return rowsOf(stdout);
 }
 
-test("bench/peers/run.js --engines ours: a row for the forward pass and one for the training step", async () => {
-  const rows = await peerRows("ours");
+test("bench/peers/run.js --engines ours-plain: a row for the forward pass and one for the training step", async () => {
+  const rows = await peerRows("ours-plain");
   assert.is(rows.length, CASES.length);
   for (const [i, [name, shape]] of CASES.entries()) {
-    checkPeerRow(rows[i], "ours", name, shape);
+    checkPeerRow(rows[i], "ours-plain", name, shape);
     assert.equal(
-      [rows[i].minOverOurs, rows[i].medianOverOurs, rows[i].distance, rows[i].comparedWith],
-      [1, 1, 0, "ours"],
+      [rows[i].oursOver, rows[i].distance, rows[i].comparedWith],
+      [{ plain: { min: 1, median: 1 } }, 0, "ours-plain"],
     );
+  }
+});
+
+test("bench/peers/run.js --resume: keeps whole cases of the file, drops a line that was cut, measures what is missing", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "verydeep-bench-"));
+  try {
+    const file = path.join(folder, "rows.jsonl");
+    const [first, second] = CASES.map(([name]) => name);
+    const one = await run("bench/peers/run.js", [...peerArgs("ours-plain", [first]), "--out", file]);
+    assert.is(one.code, 0, one.stderr);
+    const [kept] = rowsOf(await readFile(file, "utf8"));
+    await appendFile(file, '{"case":"vgg11-tr');
+    const both = await run("bench/peers/run.js", [...peerArgs("ours-plain"), "--out", file, "--resume"]);
+    assert.is(both.code, 0, both.stderr);
+    assert.match(both.stderr, `${first}, 1 threads: measured already\n`);
+    const rows = rowsOf(await readFile(file, "utf8"));
+    assert.equal(rows[0], kept);
+    assert.equal(
+      rows.map((row) => row.case),
+      [first, second],
+    );
+    assert.match(both.stdout, new RegExp(`${first} .*\n${second} `));
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });
 
 const hasTorch = PYTHONS.some((python) => spawnSync(python, ["-c", "import torch"]).status === 0);
 
 if (hasTorch) {
-  test("bench/peers/run.js --engines ours,pytorch: PyTorch has the same outputs and losses", async () => {
-    const rows = await peerRows("ours,pytorch");
+  test("bench/peers/run.js --engines ours-plain,pytorch: PyTorch has the same outputs and losses", async () => {
+    const rows = await peerRows("ours-plain,pytorch");
     assert.is(rows.length, 2 * CASES.length);
     for (const [i, [name, shape]] of CASES.entries()) {
       const row = rows[2 * i + 1];
       checkPeerRow(row, "pytorch", name, shape);
-      assert.is(row.comparedWith, "ours");
+      assert.is(row.comparedWith, "ours-plain");
       // Compared at all: two engines never agree to the last bit.
       assert.ok(Number(row.distance) > 0 && Number(row.distance) < 5e-5, `distance ${row.distance}`);
-      assert.ok(Number(row.minOverOurs) > 0);
+      const { oursOver } = row as { oursOver: { plain: { min: number; median: number } } };
+      const [ours] = rows.slice(2 * i);
+      assert.is(oursOver.plain.min, Number(ours.minMs) / Number(row.minMs));
+      assert.is(oursOver.plain.median, Number(ours.medianMs) / Number(row.medianMs));
     }
   });
 } else {
@@ -148,12 +177,17 @@ if (hasTorch) {
 }
 
 for (const [option, value, message] of [
-  ["--engines", "ours,caffe", /^peers: there is no such engine \(--engines caffe\)\. Use some of ours, ours-im2col, /],
+  [
+    "--engines",
+    "ours-plain,caffe",
+    /^peers: there is no such engine \(--engines caffe\)\. Use some of ours-plain, ours-relaxed, /,
+  ],
   ["--cases", "vgg17", /^peers: there is no such case \(--cases vgg17\)\. Use some of vgg16-forward-b1, /],
   ["--threads", "0", /^peers: threads must be whole numbers from 1 \(--threads 0\)\. Use --threads 1\.\n$/],
+  ["--rounds", "many", /^peers: rounds must be whole numbers from 1 \(--rounds many\)\. Use --rounds 1\.\n$/],
 ] as const) {
   test(`bench/peers/run.js ${option} ${value}: one line, code 2`, async () => {
-    const { code, stdout, stderr } = await run("bench/peers/run.js", ["--engines", "ours", option, value]);
+    const { code, stdout, stderr } = await run("bench/peers/run.js", ["--engines", "ours-plain", option, value]);
     assert.equal([code, stdout], [2, ""]);
     assert.match(stderr, message);
   });
@@ -167,8 +201,8 @@ if (existsSync(path.join(ROOT, "bench/peers/node_modules"))) {
     assert.equal([code, stdout], [2, ""]);
     assert.is(
       stderr,
-      "peers: not installed: @tensorflow/tfjs-backend-wasm, onnxruntime-web, onnxruntime-node, @jax-js/jax. " +
-        "Run (cd bench/peers && npm ci --ignore-scripts), or leave them out with --engines ours,pytorch.\n",
+      "peers: not installed: onnxruntime-node, @tensorflow/tfjs-backend-wasm, onnxruntime-web. " +
+        "Run (cd bench/peers && npm ci --ignore-scripts), or leave them out with --engines ours-plain,pytorch.\n",
     );
   });
 }
