@@ -279,8 +279,8 @@ export class Engine {
   async profile<T>(fn: () => T): Promise<Profile<T>> {
     if (this.scopeProgram) throw new UsageError("profile: a scope is open. Call profile() outside of scope().");
     const { program, result } = this.recordKeeping(fn);
-    const sealed = seal(program, this.recordCount);
-    return { result, calls: profiledCalls(sealed.calls, await this.runner.profile(sealed)) };
+    const { calls, timings } = await this.runner.profile(seal(program, this.recordCount));
+    return { result, calls: profiledCalls(calls, timings) };
   }
 
   private recordKeeping<T>(fn: () => T): { program: Program; result: T } {

@@ -1,27 +1,36 @@
 /**
  * Turns a sealed program into a plan a backend can run: every tensor gets a place, kept ones in buffers of their own,
- * all others in slots that memory-plan.ts shares out by last use.
+ * all others in slots that memory-plan.ts shares out by last use. Before that, fuse.ts rewrites the calls.
  */
 import type { Backend, KernelCall, Place, Plan } from "../backend/backend.js";
 import { UsageError } from "./errors.js";
+import { fuse } from "./fuse.js";
 import { type Lifespan, planSlots } from "./memory-plan.js";
 import { callLabel, isWritten, type Program, type RecordedCall } from "./program.js";
 import type { Storage } from "./storage.js";
 
 export interface BuiltPlan {
   readonly plan: Plan;
+  /** What plan.calls do, call by call: what was recorded, or several of that in one. */
+  readonly calls: readonly RecordedCall[];
   placeOf(storage: Storage): Place;
   /** Releases the buffers that were allocated for this plan, when it cannot be loaded. */
   giveBack(): void;
 }
 
-/** With `reuse` off every value keeps its own memory to the end: the step-through reads them at any time. */
+/**
+ * To `inspect`, for the step-through, calls are those that were recorded and every value keeps its own memory to the end. The bits
+ * are the same.
+ */
 export function buildPlan(
   backend: Backend,
   parts: readonly Program[],
-  calls: readonly RecordedCall[],
-  { reuse }: { reuse: boolean },
+  recorded: readonly RecordedCall[],
+  { inspect }: { inspect: boolean },
 ): BuiltPlan {
+  const awaited = new Set(parts.flatMap((part) => part.reads.map(({ storage }) => storage)));
+  const isObserved = (storage: Storage): boolean => storage.lifetime === "kept" || awaited.has(storage);
+  const calls = inspect ? recorded : fuse(recorded, isObserved);
   const lifespans: Lifespan[] = [];
   const spanOf = new Map<Storage, number>();
 
@@ -39,14 +48,14 @@ export function buildPlan(
   calls.forEach((call, i) => {
     for (const tensor of Object.values(call.tensors)) if (tensor) touch(tensor.storage, i);
   });
-  for (const part of parts) for (const { storage } of part.reads) touch(storage, calls.length);
+  for (const storage of awaited) touch(storage, calls.length);
 
   // Shared scratch memory lives for one call.
   const scratchOf = calls.map((call, i) => {
     const sizeBytes = backend.scratchBytes(toKernelCall(call, () => null));
     return sizeBytes > 0 ? lifespans.push({ sizeBytes, first: i, last: i }) - 1 : null;
   });
-  const { slotOf, slotBytes } = planSlots(lifespans, reuse);
+  const { slotOf, slotBytes } = planSlots(lifespans, !inspect);
 
   const { giveBack } = allocateKept(backend, parts, calls);
   const placeOf = (storage: Storage): Place => {
@@ -60,6 +69,7 @@ export function buildPlan(
     return { buffer, length, dtype };
   };
   return {
+    calls,
     placeOf,
     giveBack,
     plan: {

@@ -15,7 +15,7 @@ export interface ProfiledLaunch {
 
 /** One kernel call of a program that ran. */
 export interface ProfiledCall {
-  /** The operation: `conv2d`. */
+  /** The operation: `conv2d`; `conv2d + relu` where the kernel does the next one's work too (fuse.ts). */
   readonly op: string;
   /** Path of the module, as in state dictionaries: `features.3`; of an update, that of the parameter's module; else empty. */
   readonly module: string;

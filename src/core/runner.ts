@@ -18,6 +18,12 @@ export interface Step extends RecordedCall {
   read(tensor: Tensor): Promise<Float32Array>;
 }
 
+/** Calls that ran, and when. */
+interface TimedCalls {
+  readonly calls: readonly RecordedCall[];
+  readonly timings: readonly CallTiming[];
+}
+
 interface Loaded {
   readonly built: BuiltPlan;
   readonly loaded: LoadedPlan;
@@ -41,17 +47,17 @@ export class Runner {
     await this.runAndThen(sealed, () => undefined);
   }
 
-  /** Runs a program as run() does. Returns when each of its calls ran. */
-  async profile(sealed: SealedProgram): Promise<readonly CallTiming[]> {
-    return this.runAndThen(sealed, (loaded) => loaded.timings());
+  /** Runs a program as run() does. Returns the calls that ran, fused where they were, and when each of them did. */
+  async profile(sealed: SealedProgram): Promise<TimedCalls> {
+    return this.runAndThen(sealed, (loaded, { calls }) => ({ calls, timings: loaded.timings() }));
   }
 
-  private async runAndThen<T>(sealed: SealedProgram, look: (loaded: LoadedPlan) => T): Promise<T> {
+  private async runAndThen<T>(sealed: SealedProgram, look: (loaded: LoadedPlan, built: BuiltPlan) => T): Promise<T> {
     try {
       return await this.enqueue(async () => {
-        const { built, loaded } = await this.load(sealed, { reuse: true });
-        await this.guard(loaded.run(0, sealed.calls.length));
-        const seen = look(loaded);
+        const { built, loaded } = await this.load(sealed, { inspect: false });
+        await this.guard(loaded.run(0, built.calls.length));
+        const seen = look(loaded, built);
         await this.finish(sealed, built);
         return seen;
       });
@@ -65,7 +71,7 @@ export class Runner {
     const { calls, reads } = sealed;
     const endTurn = await this.takeTurn().catch((error) => failReads(reads, error));
     try {
-      const { built, loaded } = await this.load(sealed, { reuse: false });
+      const { built, loaded } = await this.load(sealed, { inspect: true });
       let next = 0;
       let ended = false;
       const read = async (tensor: Tensor): Promise<Float32Array> => {
@@ -134,7 +140,7 @@ export class Runner {
    * Gives a program its memory. If there is not enough, it is as if the program had not been recorded (those that it
    * adopted were, and run later): the next, smaller one finds parameters, optimiser and counters as they were.
    */
-  private async load(sealed: SealedProgram, options: { reuse: boolean }): Promise<Loaded> {
+  private async load(sealed: SealedProgram, options: { inspect: boolean }): Promise<Loaded> {
     try {
       if (!sealed.closedBefore.every((program) => program.ran)) {
         throw new BackendError("engine: a program that this one builds on could not run. See its error.");
@@ -156,7 +162,7 @@ export class Runner {
   }
 
   /** Plans and loads; a full memory is tried once more without what has become garbage. */
-  private async place(sealed: SealedProgram, options: { reuse: boolean }): Promise<Loaded> {
+  private async place(sealed: SealedProgram, options: { inspect: boolean }): Promise<Loaded> {
     try {
       return await this.placeOnce(sealed, options);
     } catch (error) {
@@ -166,7 +172,7 @@ export class Runner {
     }
   }
 
-  private async placeOnce({ parts, calls }: SealedProgram, options: { reuse: boolean }): Promise<Loaded> {
+  private async placeOnce({ parts, calls }: SealedProgram, options: { inspect: boolean }): Promise<Loaded> {
     const built = buildPlan(this.backend, parts, calls, options);
     try {
       return { built, loaded: await this.backend.load(built.plan) };

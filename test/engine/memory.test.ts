@@ -78,7 +78,7 @@ for (const threads of [1, 2]) {
           await rejects(
             step(100_000, i),
             BackendError,
-            /^wasm: memory is full \(a program's activations, the largest in [a-zA-Z]+ \([03]\), needs \d+ MB, in use \d+ kB of 5 MB\)\. Use a smaller batch, a smaller width or input size, or drop tensors and models that you keep\.$/,
+            /^wasm: memory is full \(a program's activations, the largest in [a-zA-Z +]+ \([03]\), needs \d+ MB, in use \d+ kB of 5 MB\)\. Use a smaller batch, a smaller width or input size, or drop tensors and models that you keep\.$/,
           );
           // As if the step had not been recorded: no gradient, no momentum, no pass of dropout.
           assert.equal(
