@@ -24,9 +24,12 @@ export interface EngineOptions {
   readonly threads?: number;
   /**
    * Which build of the wasm kernels runs: `plain`, the same bits on every machine; `relaxed`, fused multiply-add; `turbo`, V8's
-   * experimental 256-bit vectors on top (Node >= 24 on x86-64 with AVX2). Default `auto`: plain.
+   * experimental 256-bit vectors on top (Node >= 24 on x86-64 with AVX2), the bits of relaxed. Default `auto`: relaxed where it needs no
+   * flag of V8, else plain.
    */
   readonly tier?: TierChoice;
+  /** Pins the wasm backend and its plain tier, whose bits are the same on every machine and in every version of Node. */
+  readonly deterministic?: boolean;
   /** The reference backend's arithmetic. */
   readonly precision?: "float32" | "float64";
   /** How wasm convolves: by shape (`auto`, default), or always by `im2col`, or by `winograd` wherever it is possible. */
@@ -47,11 +50,12 @@ export async function createEngineOn(host: Host, options: EngineOptions): Promis
 
 async function createBackend(host: Host, options: EngineOptions): Promise<Backend> {
   const { backend = "wasm", precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
-  const { tier = "auto" } = options;
+  const { tier = "auto", deterministic = false } = options;
   checkChoice("backend", backend, ["wasm", "reference"]);
   checkChoice("precision", precision, ["float32", "float64"]);
   checkChoice("convAlgorithm", convAlgorithm, ["auto", "im2col", "winograd"]);
   checkChoice("tier", tier, ["auto", "plain", "relaxed", "turbo"]);
+  checkTogether(options);
   checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");
   checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, 2 ** 32, "Leave it out for all there is.");
   checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
@@ -63,7 +67,7 @@ async function createBackend(host: Host, options: EngineOptions): Promise<Backen
   return WasmBackend.create(host, {
     threads: options.threads ?? (await host.defaultThreads()),
     convAlgorithm,
-    tier,
+    tier: deterministic ? "plain" : tier,
     ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
     // The arena hands out whole cache lines.
     ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes: Math.ceil(arenaBaseBytes / 64) * 64 }),
@@ -77,6 +81,28 @@ function checkChoice(name: string, value: string, choices: readonly string[]): v
   throw new UsageError(
     `createEngine: there is no such ${name} (${name} ${String(value)}). Use ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}.`,
   );
+}
+
+/** @throws UsageError for options that contradict each other. */
+function checkTogether({ backend = "wasm", tier = "auto", deterministic = false }: EngineOptions): void {
+  if (typeof deterministic !== "boolean") {
+    throw new UsageError(
+      `createEngine: deterministic is true or false (deterministic ${String(deterministic)}). Leave it out for false.`,
+    );
+  }
+  if (deterministic && backend !== "wasm") {
+    throw new UsageError(
+      `createEngine: deterministic engines run on the wasm backend (backend ${backend}). Leave one of the two out.`,
+    );
+  }
+  if (deterministic && tier !== "auto" && tier !== "plain") {
+    throw new UsageError(
+      `createEngine: deterministic engines run in the plain tier (tier ${tier}). Leave one of the two out.`,
+    );
+  }
+  if (backend === "reference" && tier !== "auto") {
+    throw new UsageError(`createEngine: the reference backend has no tiers (tier ${tier}). Leave tier out.`);
+  }
 }
 
 function checkWhole(name: string, value: number | undefined, least: number, most: number, remedy: string): void {

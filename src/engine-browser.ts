@@ -12,7 +12,7 @@ const BROWSER: Host = {
     // Not compileStreaming: many a server does not know the type application/wasm, and 40 kB need no streaming.
     return new Uint8Array(await response.arrayBuffer());
   },
-  setV8Flag: null,
+  v8: null,
   createPool: null,
   defaultThreads: async () => 1,
   // A page cannot ask its collector for anything; a turn lets finalizers run that are due.

@@ -75,6 +75,41 @@ browserTest("A-LRN on shapes, 6 steps: losses and weights of the page have the b
   await page.close();
 });
 
+browserTest(
+  "the default tier of the page is relaxed, with the bits of Node's relaxed tier; deterministic is plain",
+  async () => {
+    const { page, complaints } = await openPage();
+    const found = await run(
+      page,
+      `Promise.all([import("/dist/browser.js"), import("/test/browser/tiny-training.js")])
+      .then(([verydeep, { trainTiny }]) => trainTiny(verydeep, "auto"))`,
+    );
+    assert.equal(found, await trainTiny(verydeep, "relaxed"));
+    assert.ok(site.paths.includes("/dist/wasm/kernels-relaxed.wasm"));
+    const tier = await run(
+      page,
+      `import("/dist/browser.js").then(({ createEngine }) => createEngine({ deterministic: true })).then(({ tier }) => tier)`,
+    );
+    assert.is(tier, "plain");
+    assert.equal(complaints, []);
+    await page.close();
+  },
+);
+
+browserTest('tier "turbo" in a page is an error that says what to do', async () => {
+  const { page } = await openPage();
+  const found = await run(
+    page,
+    `import("/dist/browser.js").then(({ createEngine }) => createEngine({ tier: "turbo" })).catch((error) => String(error))`,
+  );
+  assert.is(
+    found,
+    "UsageError: wasm: the turbo tier cannot run here: it needs a flag that only code in Node can set (tier turbo). " +
+      "Use tier relaxed, which gives the same bits, or plain.",
+  );
+  await page.close();
+});
+
 browserTest("the same in a Web Worker", async () => {
   const { page, complaints } = await openPage();
   const found = await run(

@@ -1,6 +1,6 @@
 // Trains a small VGG for 50 steps and prints the SHA-256 of its weights. Plain JavaScript, so that any Node runs it:
 //
-//   node test/engine/bits-worker.js THREADS
+//   node test/engine/bits-worker.js THREADS [TIER]
 import { createHash } from "node:crypto";
 import { createEngine, crossEntropy, labelsTensor, Random, SGD, vgg } from "../../dist/index.js";
 
@@ -10,8 +10,8 @@ const CLASSES = 5;
 const SIZE = 32;
 
 /** Hash of the weights of config A-LRN, 1/32 of the channels, two hidden linear layers with dropout, odd batches. */
-export async function trainedWeightsHash(threads) {
-  const engine = await createEngine({ threads });
+export async function trainedWeightsHash(threads, tier) {
+  const engine = await createEngine({ threads, tier });
   const options = { classes: CLASSES, inputSize: SIZE, width: 1 / 32, classifier: [37, 19], dropout: 0.5, seed: 3 };
   const model = vgg("A-LRN", options, engine);
   const isBias = (name) => name.endsWith("bias");
@@ -38,4 +38,5 @@ export async function trainedWeightsHash(threads) {
   return hash.digest("hex");
 }
 
-if (process.argv[2]) console.log(await trainedWeightsHash(Number(process.argv[2])));
+const [threads, tier = "plain"] = process.argv.slice(2);
+if (threads) console.log(await trainedWeightsHash(Number(threads), tier));

@@ -20,6 +20,18 @@ const REFUSED: readonly [options: EngineOptions, text: string][] = [
     "createEngine: arenaBaseBytes must be an integer from 0 to 4294967296 (arenaBaseBytes -1). Leave it out.",
   ],
   [
+    { deterministic: true, tier: "turbo" },
+    "createEngine: deterministic engines run in the plain tier (tier turbo). Leave one of the two out.",
+  ],
+  [
+    { deterministic: true, backend: "reference" },
+    "createEngine: deterministic engines run on the wasm backend (backend reference). Leave one of the two out.",
+  ],
+  [
+    { backend: "reference", tier: "relaxed" },
+    "createEngine: the reference backend has no tiers (tier relaxed). Leave tier out.",
+  ],
+  [
     { backend: "reference", threads: 0 },
     "createEngine: threads must be an integer from 1 to 256 (threads 0). Leave it out to use all cores.",
   ],
@@ -38,6 +50,11 @@ test("choices that come from a command line or JSON are checked too", async () =
       "createEngine: there is no such convAlgorithm (convAlgorithm fast). Use auto, im2col or winograd.",
     ],
     ['{"precision":"half"}', "createEngine: there is no such precision (precision half). Use float32 or float64."],
+    ['{"tier":"nope"}', "createEngine: there is no such tier (tier nope). Use auto, plain, relaxed or turbo."],
+    [
+      '{"deterministic":"yes"}',
+      "createEngine: deterministic is true or false (deterministic yes). Leave it out for false.",
+    ],
     ['{"backend":"gpu"}', "createEngine: there is no such backend (backend gpu). Use wasm or reference."],
   ]) {
     await rejects(() => createEngine(JSON.parse(json)), UsageError, text);

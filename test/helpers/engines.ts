@@ -23,6 +23,7 @@ export const BACKENDS: readonly TestedBackend[] = [
     short: "wino 2, high",
     options: { threads: 2, convAlgorithm: "winograd", arenaBaseBytes: ABOVE_2_GIB },
   },
+  { name: "wasm relaxed 2 threads", short: "relaxed", options: { threads: 2, tier: "relaxed" } },
   { name: "reference float32", short: "ref f32", options: { backend: "reference", precision: "float32" } },
   { name: "reference float64", short: "ref f64", options: { backend: "reference", precision: "float64" } },
 ];

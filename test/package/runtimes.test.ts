@@ -22,7 +22,7 @@ function writeExample(threads: number): string {
   const small = text
     .replace("count: 6000", "count: 600")
     .replace("epochs: 8", "epochs: 2")
-    .replace("createEngine()", `createEngine({ threads: ${threads} })`)
+    .replace("createEngine()", `createEngine({ threads: ${threads}, deterministic: true })`)
     .replace(
       "console.log(await net.eval().forward(picture).data())",
       "console.log((await net.eval().forward(picture).data()).join())",

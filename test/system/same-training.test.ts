@@ -83,7 +83,7 @@ async function formulaModel(engine: Engine): Promise<Sequential> {
 /** The losses of all steps, each before its step's update. */
 async function trainingLosses(fixture: Fixture, lr: number, pictures: Pictures): Promise<number[]> {
   const { batch, steps, momentum, weightDecay } = fixture;
-  const engine = await createEngine({ threads: 2 });
+  const engine = await createEngine({ threads: 2, deterministic: true });
   const model = await formulaModel(engine);
   const optimiser = new SGD(model.parameters(), { lr, momentum, weightDecay });
   const losses: number[] = [];

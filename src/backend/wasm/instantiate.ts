@@ -15,13 +15,25 @@ export async function compileKernels(tier: Tier, shared: boolean, host: WasmHost
       : new URL("../../wasm/kernels-relaxed.wasm", import.meta.url);
   try {
     const bytes = await host.readKernels(url);
-    return await WebAssembly.compile(shared ? withSharedMemory(bytes) : bytes);
+    const linked = shared ? withSharedMemory(bytes) : bytes;
+    return await WebAssembly.compile(tier === "turbo" ? withName(linked, tier) : linked);
   } catch (error) {
     throw new BackendError(
       `wasm: the kernels cannot be loaded (${String(error)}). They need WebAssembly SIMD; in a clone, run npm install first.`,
     );
   }
 }
+
+/**
+ * The same module with a custom section. V8 shares the code of modules with equal bytes: that of a relaxed engine, compiled before
+ * the flag of wide vectors was set, must not be taken for turbo's.
+ */
+function withName(bytes: Uint8Array<ArrayBuffer>, name: string): Uint8Array<ArrayBuffer> {
+  const text = [...name].map((letter) => letter.charCodeAt(0));
+  return Uint8Array.from([...bytes, CUSTOM_SECTION, text.length + 1, text.length, ...text]);
+}
+
+const CUSTOM_SECTION = 0;
 
 /** An instance on the memory; its kernels in the order of `kernelNames`. */
 export async function instantiate(setup: WorkerSetup): Promise<readonly Kernel[]> {

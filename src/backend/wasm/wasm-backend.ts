@@ -17,12 +17,13 @@ import type {
   Tier,
 } from "../backend.js";
 import type { ConvAlgorithmOption } from "./conv-plan.js";
-import { type Executor, SingleExecutor } from "./executor.js";
+import { type Executor, SingleExecutor, type WorkerSetup } from "./executor.js";
 import type { WasmHost } from "./host.js";
 import { compileKernels, kernelNamesOf } from "./instantiate.js";
 import { algorithmOf, type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
 import { Arena, createMemory, MAX_MEMORY_BYTES, WasmBuffer } from "./memory.js";
 import { launchSpans, tableBytes, writeTable } from "./program-table.js";
+import { checkWideCode } from "./self-check.js";
 import { enterTier, type TierChoice } from "./tiers.js";
 
 export interface WasmOptions {
@@ -87,6 +88,7 @@ export class WasmBackend implements Backend {
     const module = await compileKernels(tier, shared, host);
     const { memory, maxBytes } = createMemory(shared, memoryMaxBytes);
     const kernelNames = kernelNamesOf(module);
+    if (tier === "turbo") await checkOnce({ module, kernelNames }, shared);
     const setup = { module, memory, kernelNames, wide: tier === "turbo" };
     const executor = createPool === null ? new SingleExecutor(setup) : createPool(threads, setup);
     const arena = new Arena(memory, maxBytes, arenaBaseBytes);
@@ -192,6 +194,15 @@ export class WasmBackend implements Backend {
     if (place.dtype === "int32") return new Int32Array(buffer, address, place.length);
     return new Float32Array(buffer, address, place.length);
   }
+}
+
+const checks = new Map<boolean, Promise<void>>();
+
+/** The check of the wide code, once for each kind of memory: further engines share its code. */
+function checkOnce(setup: Omit<WorkerSetup, "memory" | "wide">, shared: boolean): Promise<void> {
+  const check = checks.get(shared) ?? checkWideCode(setup, shared);
+  checks.set(shared, check);
+  return check;
 }
 
 /** The host's pool. @throws UsageError where several threads cannot work. */

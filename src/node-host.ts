@@ -1,0 +1,43 @@
+/** Node, Deno and Bun as hosts of an engine: kernels from files, a piscina pool, V8's flags, and how many threads there should be. */
+import type { Machine } from "./backend/wasm/host.js";
+import { PoolExecutor } from "./backend/wasm/pool.js";
+import { collectGarbage } from "./collect.js";
+import { availableThreads } from "./cpu-quota.js";
+import { type Host, MAX_THREADS } from "./create-engine.js";
+
+/** Deno and Bun say that they are some Node too, but their V8 (or none) is their own business. */
+const IS_NODE = process.versions.bun === undefined && process.versions.deno === undefined;
+
+export const NODE: Host = {
+  async readKernels(url) {
+    const { readFile } = await import("node:fs/promises");
+    return new Uint8Array(await readFile(url));
+  },
+  v8: IS_NODE
+    ? {
+        async setFlag(flag) {
+          const { setFlagsFromString } = await import("node:v8");
+          setFlagsFromString(flag);
+        },
+        machine,
+      }
+    : null,
+  createPool: (threads, setup) => new PoolExecutor(threads, setup),
+  async defaultThreads() {
+    return typeof SharedArrayBuffer === "undefined" ? 1 : Math.min(MAX_THREADS, await availableThreads());
+  },
+  collectGarbage,
+};
+
+async function machine(): Promise<Machine> {
+  const { readFile } = await import("node:fs/promises");
+  // There is such a file on Linux alone.
+  const text = await readFile("/proc/cpuinfo", "utf8").catch(() => "");
+  return { nodeMajor: Number.parseInt(process.versions.node, 10), arch: process.arch, cpuFlags: cpuFlagsOf(text) };
+}
+
+/** Features of the first processor in /proc/cpuinfo; null where it names none. */
+export function cpuFlagsOf(text: string): ReadonlySet<string> | null {
+  const flags = /^flags\s*:(.*)$/m.exec(text)?.[1];
+  return flags === undefined ? null : new Set(flags.trim().split(/\s+/));
+}
