@@ -1,6 +1,6 @@
 // Average pooling: any window, stride and padding, and windows whose borders follow from the sizes (adaptive). A grain is
 // one plane (image, channel). Sums are in float64, row by row: a window may be a whole plane.
-import { fourInside, Pool2dArgs, placeOfFour } from "./pool2d";
+import { fourInside, pairsInRow, Pool2dArgs, placeOfFour } from "./pool2d";
 
 /** Begin of adaptive window i: floor(i · in / out). Its end is the ceiling of (i + 1) · in / out. */
 export function adaptiveBegin(i: i32, input: i32, output: i32): i32 {
@@ -25,7 +25,12 @@ function windowSum(x: usize, inW: i32, hBegin: i32, hEnd: i32, wBegin: i32, wEnd
 function addToWindow(dx: usize, inW: i32, hBegin: i32, hEnd: i32, wBegin: i32, wEnd: i32, value: f32): void {
   for (let h = hBegin; h < hEnd; h++) {
     const row = dx + ((<usize>(h * inW)) << 2);
-    for (let w = wBegin; w < wEnd; w++) {
+    let w = wBegin;
+    for (; w + 4 <= wEnd; w += 4) {
+      const to = row + ((<usize>w) << 2);
+      v128.store(to, f32x4.add(v128.load(to), f32x4.splat(value)));
+    }
+    for (; w < wEnd; w++) {
       const to = row + ((<usize>w) << 2);
       store<f32>(to, load<f32>(to) + value);
     }
@@ -88,20 +93,44 @@ function meanOfFour(s: Pool2dArgs, x: usize, hBegin: i32, hEnd: i32, w0: i32, co
 export function avgPool2dBackward(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<Pool2dArgs>(args);
   const inPlane = s.inH * s.inW;
+  const pairs = pairsInRow(s);
+  const covered = pairs * 2 == s.inW && s.outH * 2 == s.inH;
   for (let plane = grainBegin; plane < grainEnd; plane++) {
     const dx = s.dx + ((<usize>plane * inPlane) << 2);
     let dy = s.dy + ((<usize>plane * s.outH * s.outW) << 2);
-    memory.fill(dx, 0, (<usize>inPlane) << 2);
+    if (!covered) memory.fill(dx, 0, (<usize>inPlane) << 2);
     for (let oh = 0; oh < s.outH; oh++) {
       const h0 = oh * s.strideH - s.padH;
       const hEnd = min(h0 + s.kH, s.inH);
-      for (let ow = 0; ow < s.outW; ow++) {
+      let ow = 0;
+      if (pairs && h0 + 2 <= s.inH) {
+        quarterPairs(dx + ((<usize>h0 * s.inW) << 2), (<usize>s.inW) << 2, dy, pairs);
+        ow = pairs;
+        dy += (<usize>pairs) << 2;
+      }
+      for (; ow < s.outW; ow++) {
         const w0 = ow * s.strideW - s.padW;
         const value = load<f32>(dy) / <f32>divisor(s, h0, w0);
         addToWindow(dx, s.inW, max(h0, 0), hEnd, max(w0, 0), min(w0 + s.kW, s.inW), value);
         dy += 4;
       }
     }
+  }
+}
+
+/** 2x2 windows side by side, the first `count` >= 4 of a row: a quarter of dy goes to each place. The last four may overlap those before. */
+function quarterPairs(dx: usize, rowBytes: usize, dy: usize, count: i32): void {
+  for (let ow = 0; ow < count; ow += 4) {
+    if (ow + 4 > count) ow = count - 4;
+    // Added to 0 as where windows overlap: −0 becomes 0.
+    const value = f32x4.add(f32x4.splat(0), f32x4.div(v128.load(dy + ((<usize>ow) << 2)), f32x4.splat(4)));
+    const left = v128.shuffle<f32>(value, value, 0, 0, 1, 1);
+    const right = v128.shuffle<f32>(value, value, 2, 2, 3, 3);
+    const upper = dx + ((<usize>ow) << 3);
+    v128.store(upper, left);
+    v128.store(upper, right, 16);
+    v128.store(upper + rowBytes, left);
+    v128.store(upper + rowBytes, right, 16);
   }
 }
 

@@ -229,8 +229,11 @@ for (let seed = 0, made = 0; made < 30; seed++) {
 }
 
 // VGG's pools, which are done four windows at a time: ties, NaN and -∞ there, and widths that leave windows over.
-for (const width of [7, 8, 9, 10, 16, 18, 25]) {
-  const x = [2, 3, 5, width];
+for (const [height, width] of [7, 8, 9, 10, 16, 18, 25].flatMap((size) => [
+  [5, size],
+  [6, size],
+])) {
+  const x = [2, 3, height, width];
   const name = `x=[${x}] kernel=2 stride=2`;
   for (const values of ["different", "ties", "NaN and -∞"]) {
     compare("maxPool2d", `${name}, ${values}`, () => {
@@ -242,7 +245,7 @@ for (const width of [7, 8, 9, 10, 16, 18, 25]) {
       return {
         inputs: { x: { shape: x, data } },
         forward: (t) => maxPool2d(t.x, { kernelSize: 2 }),
-        dy: randomTensor(`dy ${name}`, [2, 3, 2, Math.floor(width / 2)]),
+        dy: randomTensor(`dy ${name}`, [2, 3, Math.floor(height / 2), Math.floor(width / 2)]),
       };
     });
   }
@@ -358,6 +361,15 @@ test("maxPool2d x=[1,1,2,6]: NaN wins wherever it stands; -∞ is a value", asyn
   assert.equal(y, [nan, nan, -infinity]);
   const padded = await valuesOf([-infinity], [1, 1, 1, 1], (t) => maxPool2d(t, { kernelSize: 3, padding: 1 }));
   assert.equal(padded, [-infinity]);
+});
+
+test("maxPool2d x=[1,1,2,8]: the first of equals wins, the sign of zero too", async () => {
+  const x = [0, -0, -0, 0, 1, -0, -0, -1, -0, 0, -0, -0, 1, 1, -0, -0];
+  const y = await valuesOf(x, [1, 1, 2, 8], (t) => maxPool2d(t, { kernelSize: 2 }));
+  assert.ok(
+    y.every((value, i) => Object.is(value, [0, -0, 1, -0][i])),
+    `${y}`,
+  );
 });
 
 compare("maxPool2d", "x=[1,1,4,4] with NaN and -∞: the gradient", () => ({
