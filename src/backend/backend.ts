@@ -351,6 +351,34 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   adam: ["param", "expAvg", "expAvgSq"],
 };
 
+/** An output that may lie in the very memory of an input. */
+export interface InPlace {
+  readonly output: string;
+  /** Each of these, which are as large as the output. */
+  readonly over: readonly string[];
+}
+
+/**
+ * Kernels whose output may be written over an input that nobody needs afterwards: every element is computed from those of the same
+ * place, by one thread, which reads them first. All backends must bear it.
+ */
+export const KERNEL_IN_PLACE = {
+  reluForward: { output: "y", over: ["x"] },
+  reluBackward: { output: "dx", over: ["dy", "y"] },
+  leakyReluForward: { output: "y", over: ["x"] },
+  leakyReluBackward: { output: "dx", over: ["dy", "x"] },
+  tanhForward: { output: "y", over: ["x"] },
+  tanhBackward: { output: "dx", over: ["dy", "y"] },
+  sigmoidForward: { output: "y", over: ["x"] },
+  sigmoidBackward: { output: "dx", over: ["dy", "y"] },
+  dropout: { output: "y", over: ["x"] },
+  batchNormForward: { output: "y", over: ["x"] },
+  batchNormBackwardInput: { output: "dx", over: ["dy", "x"] },
+  add: { output: "y", over: ["a", "b"] },
+  mul: { output: "y", over: ["a", "b"] },
+  scale: { output: "y", over: ["x"] },
+} satisfies { readonly [K in KernelName]?: InPlace };
+
 /** One kernel call on tensors that T stands for. */
 export type KernelCall<T, K extends KernelName = KernelName> = {
   [N in K]: { readonly kernel: N; readonly shape: ShapeOf<N>; readonly tensors: TensorsOf<N, T> };

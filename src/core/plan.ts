@@ -2,7 +2,15 @@
  * Turns a sealed program into a plan a backend can run: every tensor gets a place, kept ones in buffers of their own,
  * all others in slots that memory-plan.ts shares out by last use. Before that, fuse.ts rewrites the calls.
  */
-import type { Backend, KernelCall, Place, Plan } from "../backend/backend.js";
+import {
+  type Backend,
+  type InPlace,
+  KERNEL_IN_PLACE,
+  type KernelCall,
+  type KernelName,
+  type Place,
+  type Plan,
+} from "../backend/backend.js";
 import { UsageError } from "./errors.js";
 import { fuse } from "./fuse.js";
 import { type Lifespan, planSlots } from "./memory-plan.js";
@@ -31,24 +39,7 @@ export function buildPlan(
   const awaited = new Set(parts.flatMap((part) => part.reads.map(({ storage }) => storage)));
   const isObserved = (storage: Storage): boolean => storage.lifetime === "kept" || awaited.has(storage);
   const calls = inspect ? recorded : fuse(recorded, isObserved);
-  const lifespans: Lifespan[] = [];
-  const spanOf = new Map<Storage, number>();
-
-  const touch = (storage: Storage, call: number): void => {
-    if (storage.lifetime === "kept") return;
-    const index = spanOf.get(storage);
-    if (index === undefined) {
-      spanOf.set(storage, lifespans.length);
-      lifespans.push({ sizeBytes: backend.sizeBytes(storage.length, storage.dtype), first: call, last: call });
-    } else {
-      lifespans[index] = { ...lifespans[index], last: Math.max(lifespans[index].last, call) };
-    }
-  };
-  for (const part of parts) for (const { storage } of part.uploads) touch(storage, 0);
-  calls.forEach((call, i) => {
-    for (const tensor of Object.values(call.tensors)) if (tensor) touch(tensor.storage, i);
-  });
-  for (const storage of awaited) touch(storage, calls.length);
+  const { lifespans, spanOf } = lifespansOf(backend, parts, calls, awaited);
 
   // Shared scratch memory lives for one call.
   const scratchOf = calls.map((call, i) => {
@@ -84,6 +75,57 @@ export function buildPlan(
         };
       }),
     },
+  };
+}
+
+/** From which call to which each value that is not kept must be there; `spanOf` gives its index. */
+function lifespansOf(
+  backend: Backend,
+  parts: readonly Program[],
+  calls: readonly RecordedCall[],
+  awaited: ReadonlySet<Storage>,
+): { lifespans: Lifespan[]; spanOf: ReadonlyMap<Storage, number> } {
+  const lifespans: Lifespan[] = [];
+  const spanOf = new Map<Storage, number>();
+  const touch = (storage: Storage, call: number): void => {
+    if (storage.lifetime === "kept") return;
+    const index = spanOf.get(storage);
+    if (index === undefined) {
+      spanOf.set(storage, lifespans.length);
+      lifespans.push({ sizeBytes: backend.sizeBytes(storage.length, storage.dtype), first: call, last: call });
+    } else {
+      lifespans[index] = { ...lifespans[index], last: Math.max(lifespans[index].last, call) };
+    }
+  };
+  const uploaded = new Set(parts.flatMap((part) => part.uploads.map(({ storage }) => storage)));
+  for (const storage of uploaded) touch(storage, 0);
+  calls.forEach((call, i) => {
+    for (const tensor of Object.values(call.tensors)) if (tensor) touch(tensor.storage, i);
+  });
+  for (const storage of awaited) touch(storage, calls.length);
+
+  calls.forEach((call, i) => {
+    const { output, over } = inPlaceOf(call);
+    const index = output === null || uploaded.has(output) ? undefined : spanOf.get(output);
+    if (index === undefined || lifespans[index].first !== i) return;
+    lifespans[index] = { ...lifespans[index], over: over.flatMap((input) => spanOf.get(input) ?? []) };
+  });
+  return { lifespans, spanOf };
+}
+
+const IN_PLACE: { readonly [K in KernelName]?: InPlace } = KERNEL_IN_PLACE;
+
+/** The value that a call may write over others, and those: inputs that it reads in no other role. */
+function inPlaceOf({ kernel, tensors }: RecordedCall): { output: Storage | null; over: Storage[] } {
+  const { output, over } = IN_PLACE[kernel] ?? { output: "", over: [] };
+  const storagesOf = (wanted: boolean): Storage[] =>
+    Object.entries(tensors).flatMap(([role, tensor]) =>
+      over.includes(role) === wanted ? (tensor?.storage ?? []) : [],
+    );
+  const others = storagesOf(false);
+  return {
+    output: tensors[output]?.storage ?? null,
+    over: storagesOf(true).filter((input) => !others.includes(input)),
   };
 }
 
