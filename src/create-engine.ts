@@ -2,7 +2,7 @@
  * Creates engines on a host: the only file that knows the backends by name. What differs between Node and browsers comes in as a
  * {@link Host}; engine.ts has Node's, engine-browser.ts that of browsers, so neither loads what the other needs.
  */
-import type { Backend } from "./backend/backend.js";
+import type { Backend, Tier } from "./backend/backend.js";
 import type { WasmHost } from "./backend/wasm/host.js";
 import type { TierChoice } from "./backend/wasm/tiers.js";
 import { Engine } from "./core/engine.js";
@@ -46,6 +46,29 @@ export const MAX_THREADS = 256;
 /** Makes an engine. Throws UsageError for options that make no sense, BackendError where WebAssembly SIMD is missing. */
 export async function createEngineOn(host: Host, options: EngineOptions): Promise<Engine> {
   return new Engine(await createBackend(host, options), () => host.collectGarbage());
+}
+
+/** What engines find on a host. */
+export interface HostFacts {
+  /** All tiers that could run. */
+  readonly tiers: readonly Tier[];
+  /** The default one. */
+  readonly tier: Tier;
+  /** The default number of threads. */
+  readonly threads: number;
+  /** Most memory for tensors. */
+  readonly memoryMaxBytes: number;
+}
+
+/** Looks at a host without making an engine. */
+export async function hostFacts(host: Host): Promise<HostFacts> {
+  const [{ defaultTier, possibleTiers }, { createMemory, MAX_MEMORY_BYTES }] = await Promise.all([
+    import("./backend/wasm/tiers.js"),
+    import("./backend/wasm/memory.js"),
+  ]);
+  const threads = await host.defaultThreads();
+  const { maxBytes } = createMemory(threads > 1, MAX_MEMORY_BYTES);
+  return { tiers: await possibleTiers(host), tier: defaultTier(), threads, memoryMaxBytes: maxBytes };
 }
 
 async function createBackend(host: Host, options: EngineOptions): Promise<Backend> {

@@ -1,6 +1,6 @@
 /** Engines in Node, and in Deno and Bun, which have Node's modules: kernels from files, threads in a piscina pool. */
 import type { Engine } from "./core/engine.js";
-import { createEngineOn, type EngineOptions } from "./create-engine.js";
+import { createEngineOn, type EngineOptions, type HostFacts, hostFacts } from "./create-engine.js";
 import { NODE } from "./node-host.js";
 
 export type { EngineOptions } from "./create-engine.js";
@@ -11,4 +11,9 @@ export type { EngineOptions } from "./create-engine.js";
  */
 export function createEngine(options: EngineOptions = {}): Promise<Engine> {
   return createEngineOn(NODE, options);
+}
+
+/** What this machine offers to engines. */
+export function describeHost(): Promise<HostFacts> {
+  return hostFacts(NODE);
 }

@@ -10,6 +10,7 @@ import { readPicture } from "../io/picture-file.js";
 import type { Command } from "../vendor/command-line.js";
 import { parseWhole, percent } from "./numbers.js";
 import type { Output } from "./output.js";
+import { addTierOptions, type TierArguments, tierOf } from "./threads.js";
 import type { Classifier } from "./work.js";
 
 /** The small net that comes with the package. */
@@ -24,18 +25,22 @@ export interface Prediction {
   readonly probability: number;
 }
 
+interface ClassifyArguments extends TierArguments {
+  readonly weights?: string;
+  readonly top: number;
+}
+
 /** Adds the command; `exit` receives its exit code. */
 export function addClassify(program: Command, output: Output, exit: (code: number) => void): void {
-  program
-    .command("classify")
+  addTierOptions(program.command("classify"))
     .description("tell what a trained net sees in pictures (PNG, JPEG)")
     .argument("<picture...>", "files")
     .option("--weights <file>", `weights that verydeep train wrote (default: the package's ${PACKAGE_WEIGHTS})`)
     .option("--top <n>", "how many classes to show", (text) => parseWhole("--top", text, 1, MAX_TOP), 5)
     .option("--json", "print one JSON object a picture")
-    .action(async (pictures: string[], { weights, top }: { weights?: string; top: number }) => {
+    .action(async (pictures: string[], { weights, top, ...tier }: ClassifyArguments) => {
       const { openClassifier } = await import("./session.js");
-      const classifier = await openClassifier(weights ?? packageWeights());
+      const classifier = await openClassifier(weights ?? packageWeights(), tierOf(tier));
       try {
         const failures = await classifyPictures(classifier, pictures, top, output);
         exit(failures > 0 ? 1 : 0);

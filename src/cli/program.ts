@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { UsageError } from "../core/errors.js";
 import { Command, CommanderError } from "../vendor/command-line.js";
 import { addClassify } from "./classify.js";
+import { addInfo } from "./info.js";
 import type { Output } from "./output.js";
 import { addSummary } from "./summary.js";
 import { addTrain } from "./train.js";
@@ -73,6 +74,7 @@ function createProgram(output: Output, exit: (code: number) => void): Command {
   addTrain(program, output, exit);
   addClassify(program, output, exit);
   addSummary(program, output);
+  addInfo(program, output, packageVersion());
   return program;
 }
 

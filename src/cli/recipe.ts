@@ -8,11 +8,12 @@ import path from "node:path";
 import { UsageError } from "../core/errors.js";
 import { checkWritable, explainFileError, makeFreeFolder, writeFileAtomically } from "../io/atomic-file.js";
 import { paperStages, type Stage } from "../runs/recipe.js";
-import { parseRequest } from "../runs/request.js";
+import { parseRequest, type TierName } from "../runs/request.js";
 import { RunFolder } from "../runs/run-folder.js";
 import type { Output } from "./output.js";
 import { runTrain } from "./run-train.js";
 import { wantedFolder } from "./runs.js";
+import { tierOf } from "./threads.js";
 import { DEFAULT_SETTINGS, givenRequest, settingsOf, type TrainArguments } from "./train-options.js";
 import type { OpenTrainSession } from "./work.js";
 
@@ -69,6 +70,8 @@ async function runStages(
   open: OpenTrainSession,
 ): Promise<number> {
   const weightsOf = (place: number): string => path.join(folder, `${stages[place].name}.safetensors`);
+  /** All stages are computed in the tier of the first, unless another is asked for. */
+  let tier: TierName | undefined;
   for (const [place, { name, request, from }] of stages.entries()) {
     const stageFolder = path.join(folder, name);
     output.line(`stage     ${place + 1}/${stages.length}: ${output.paint.bold(name)}`);
@@ -76,12 +79,15 @@ async function runStages(
     const earlier = await openEarlier(stageFolder);
     if (earlier && (await earlier.result())) {
       output.line("done      before");
+      tier = (await earlier.tier()) ?? tier;
       continue;
     }
-    const complete = from === null ? request : { ...request, initFrom: weightsOf(from) };
+    tier = tierOf(args) ?? (await earlier?.tier()) ?? tier ?? request.tier;
+    const complete = { ...request, tier, ...(from === null ? {} : { initFrom: weightsOf(from) }) };
     const settings = settingsOf(args, earlier ?? { wanted: stageFolder }, weightsOf(place));
     const last = place === stages.length - 1;
     const code = await runTrain(complete, settings, last ? args.demo : undefined, output, open);
+    tier = (await (await openEarlier(stageFolder))?.tier()) ?? tier;
     if (code !== 0) {
       output.line(`go on     verydeep train --resume ${folder}`);
       return code;

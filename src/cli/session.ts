@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import type { Engine } from "../core/engine.js";
-import { DataError } from "../core/errors.js";
+import { DataError, UsageError } from "../core/errors.js";
 import { type DataSplits, isInMemory, type Normalise } from "../data/dataset.js";
 import { openData } from "../data/open-data.js";
 import type { ReadingOptions } from "../data/picture-reader.js";
@@ -21,7 +21,7 @@ import { inMode, type Module } from "../nn/module.js";
 import { keepRun } from "../runs/keep-run.js";
 import { initialiserOf, optimiserOf, scheduleOf, stopOf, viewOf } from "../runs/options.js";
 import { reportRun } from "../runs/report-run.js";
-import type { TrainRequest } from "../runs/request.js";
+import type { RunTier, TierName, TrainRequest } from "../runs/request.js";
 import { RunFolder } from "../runs/run-folder.js";
 import { parseStatistics } from "../runs/statistics.js";
 import { evaluate, evaluationView } from "../train/evaluate.js";
@@ -45,12 +45,13 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
   const metadata = metadataOf(request, data, inputSize, normalise);
   const net = { ...metadata, classes: metadata.classes.length };
   const { params } = vggTotals(vggLayers(metadata.config, net));
-  const { backend, seed, epochs, batch, microBatch, lr } = request;
-  const engine = await createEngine({
-    backend,
-    ...(settings.threads === undefined ? {} : { threads: settings.threads }),
-  });
+  const { seed, epochs, batch, microBatch, lr } = request;
+  const engine = await startEngine(request, settings, earlier !== null);
   try {
+    const before = await earlier?.tier();
+    if (before && engine.tier && bitsOf(before) !== bitsOf(engine.tier)) {
+      notes.push(`goes on in tier ${engine.tier}, was computed in ${before}: other bits than without the stop`);
+    }
     const model = vgg(metadata.config, { ...net, seed, init: initialiserOf(request.init) }, engine);
     const reading = readingOf(settings);
     const run = new TrainingRun(model, data, {
@@ -77,7 +78,7 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
     } else if (request.initFrom !== null) {
       notes.push(await startFrom(request.initFrom, model, metadata));
     }
-    const folder = await openFolder(request, settings, statistics, data);
+    const folder = await openFolder({ ...request, tier: engine.tier ?? "auto" }, settings, statistics, data);
     const save = (file: string): Promise<void> => saveModel(file, model, metadata);
     return {
       ...classifierOf(engine, model, metadata),
@@ -90,7 +91,8 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
         trainCount: data.train.labels.length,
         validationCount: data.validation.labels.length,
         testCount: data.test.labels.length,
-        threads: engine.backend.threads,
+        threads: engine.threads,
+        tier: engine.tier,
         folder: folder?.path ?? null,
         notes,
       },
@@ -126,9 +128,30 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
   }
 }
 
+/** @throws UsageError where the tier cannot run here, which may be that of a run begun elsewhere. */
+async function startEngine(
+  { backend, tier }: TrainRequest,
+  { threads }: TrainSettings,
+  isEarlier: boolean,
+): Promise<Engine> {
+  try {
+    return await createEngine({ backend, tier, ...(threads === undefined ? {} : { threads }) });
+  } catch (error) {
+    if (!isEarlier || !(error instanceof UsageError)) throw error;
+    throw new UsageError(
+      `train: a run goes on in the tier that computed it, unless --tier names another. ${error.message}`,
+    );
+  }
+}
+
+/** Tiers of one kind give the same bits. */
+function bitsOf(tier: RunTier): "plain" | "relaxed" {
+  return tier === "plain" ? "plain" : "relaxed";
+}
+
 /** Starts an engine and builds the net of a weights file. */
-export async function openClassifier(weights: string): Promise<Classifier> {
-  const engine = await createEngine();
+export async function openClassifier(weights: string, tier: TierName = "auto"): Promise<Classifier> {
+  const engine = await createEngine({ tier });
   try {
     const { model, metadata } = await loadModel(weights, engine);
     return classifierOf(engine, model, metadata);

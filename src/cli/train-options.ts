@@ -11,14 +11,16 @@ import { DEFAULT_REQUEST, OPTIMISERS, SCHEDULES, type TrainRequest } from "../ru
 import { RunFolder } from "../runs/run-folder.js";
 import type { Command } from "../vendor/command-line.js";
 import { parseNumber, parseWhole } from "./numbers.js";
-import { parseBackend, parseThreads } from "./threads.js";
+import { addTierOptions, parseBackend, parseThreads, type TierArguments, tierOf } from "./threads.js";
 import type { TrainSettings } from "./work.js";
 
 const MAX_SEED = 2 ** 32 - 1;
 const MAX_SIDE = 8192;
 
 /** What commander hands over. */
-export interface TrainArguments extends Partial<Omit<TrainRequest, "cropPadding" | "flip" | "colourShift">> {
+export interface TrainArguments
+  extends TierArguments,
+    Partial<Omit<TrainRequest, "cropPadding" | "flip" | "colourShift" | "tier">> {
   readonly augment?: Pick<TrainRequest, "cropPadding" | "flip" | "colourShift">;
   readonly recipe?: "paper";
   readonly stages?: readonly (number | readonly [number, number])[];
@@ -53,7 +55,7 @@ export function addTrainOptions(command: Command): Command {
   const d = DEFAULT_REQUEST;
   const whole = (flag: string, min: number, max: number) => (text: string) => parseWhole(flag, text, min, max);
   const above = (flag: string, low: number, max: number) => (text: string) => parseNumber(flag, text, low, max);
-  return command
+  return addTierOptions(command)
     .option("--config <name>", `A, A-LRN, B, C, D, E or shallow (default: ${d.config})`, vggConfigName)
     .option("--batch-norm", "with batch normalisation after each convolution")
     .option("--width <x>", `scales the channels of all convolutions (default: ${d.width})`, above("--width", 0, 16))
@@ -137,14 +139,16 @@ export function givenRequest(args: TrainArguments): Partial<TrainRequest> {
     out,
     demo,
     json,
+    turbo,
     ...given
   } = args;
+  const tier = tierOf(args);
   // A run may be taken up from another folder than it was begun in.
   const initFrom = given.initFrom == null ? {} : { initFrom: path.resolve(given.initFrom) };
   const [kind, ...folder] = given.data?.split(":") ?? [];
   const place = folder.join(":");
   const data = place === "" || /^\d+$/.test(place) ? {} : { data: `${kind}:${path.resolve(place)}` };
-  return { ...given, ...augment, ...initFrom, ...data };
+  return { ...given, ...augment, ...initFrom, ...data, ...(tier === undefined ? {} : { tier }) };
 }
 
 /** The rest: how it is computed and kept. A run that goes on keeps its habits, unless told otherwise. */
@@ -184,10 +188,12 @@ export function habitsOf(folder: RunFolder): Omit<TrainSettings, "threads" | "fo
   };
 }
 
-/** What may stand beside --resume: what a run is computed with, not what it computes. */
+/** What may stand beside --resume: what a run is computed with, not what it computes (but for tiers, which have bits of their own). */
 const WITH_RESUME: ReadonlySet<string> = new Set([
   "resume",
   "threads",
+  "tier",
+  "turbo",
   "workers",
   "cache",
   "badPictures",

@@ -2,7 +2,7 @@
  * What the commands need of the engine, as interfaces: train.ts and classify.ts are written against them and tested with stand-ins;
  * session.ts implements them.
  */
-import type { TrainRequest } from "../runs/request.js";
+import type { RunTier, TrainRequest } from "../runs/request.js";
 import type { RunFolder } from "../runs/run-folder.js";
 import type { TrainRecord } from "../train/records.js";
 
@@ -38,6 +38,8 @@ export interface TrainFacts {
   readonly validationCount: number;
   readonly testCount: number;
   readonly threads: number;
+  /** Which kernels compute; null: the backend has no tiers. */
+  readonly tier: RunTier | null;
   /** The run's folder; null: it is not kept. */
   readonly folder: string | null;
   /** What the user must know: where weights came from, what is unusual about the data, where the run goes on. */

@@ -5,12 +5,13 @@
  *   model.features.0.weight …              parameters and buffers
  *   optimiser.features.0.weight.velocity … the optimiser's state
  *   grad.features.0.weight …               in the middle of a step of several parts: the gradients so far
- *   metadata: format, version, progress (train/train-options.ts) and counters as JSON
+ *   metadata: format, version, progress (train/train-options.ts) and counters as JSON; the tier that computed it
  */
 import { WeightsError } from "../core/errors.js";
 import { loadState, tensorsOf } from "../io/model-format.js";
 import { openSafetensors, type SafetensorsSource, writeSafetensors } from "../io/safetensors.js";
 import type { TrainingProgress } from "../train/train-options.js";
+import type { RunTier } from "./request.js";
 import type { TrainingRun } from "../train/training-run.js";
 
 const FORMAT = "verydeep-checkpoint";
@@ -28,7 +29,20 @@ export async function saveCheckpoint(file: string, run: TrainingRun): Promise<vo
     version: VERSION,
     progress: JSON.stringify(run.progress),
     counters: JSON.stringify(counters),
+    ...(run.tier === null ? {} : { tier: run.tier }),
   });
+}
+
+/** The tier that computed a checkpoint; null where it says nothing of one, or cannot be read. */
+export async function checkpointTier(file: string): Promise<RunTier | null> {
+  const source = await openSafetensors(file).catch(() => null);
+  await source?.close();
+  const tier = source?.metadata.tier;
+  return isTier(tier) ? tier : null;
+}
+
+export function isTier(value: unknown): value is RunTier {
+  return value === "plain" || value === "relaxed" || value === "turbo";
 }
 
 /**

@@ -16,6 +16,12 @@ export type ScheduleName = (typeof SCHEDULES)[number];
 export const BACKENDS = ["wasm", "reference"] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
+/** Tiers of the wasm backend: backend/wasm/tiers.ts. */
+export const TIERS = ["auto", "plain", "relaxed", "turbo"] as const;
+export type TierName = (typeof TIERS)[number];
+/** The tier of a run that has begun. */
+export type RunTier = Exclude<TierName, "auto">;
+
 export interface TrainRequest {
   /** A net's name: vgg-config.ts. */
   readonly config: string;
@@ -55,6 +61,8 @@ export interface TrainRequest {
   readonly patience: number;
   readonly seed: number;
   readonly backend: BackendName;
+  /** `auto` only before the engine is there, and with the reference backend: a run that has begun has a tier. */
+  readonly tier: TierName;
 }
 
 /** What the plain command does: under a minute on two cores, 98.9 % of the built-in test pictures. */
@@ -86,6 +94,7 @@ export const DEFAULT_REQUEST: TrainRequest = {
   patience: 2,
   seed: 1,
   backend: "wasm",
+  tier: "auto",
 };
 
 /** The input of nets for pictures on disk, which have any size (the paper, section 2.1). */
@@ -112,8 +121,10 @@ export function completeRequest(given: Partial<TrainRequest>): TrainRequest {
  * @throws UsageError for a field that is missing or of another kind.
  */
 export function parseRequest(json: Readonly<Record<string, unknown>>, file: string): TrainRequest {
+  // Before there were tiers, all runs were plain.
+  const { tier = "plain" } = json;
   const fields = Object.entries(DEFAULT_REQUEST).map(([name, example]) => {
-    const value = json[name];
+    const value = name === "tier" ? tier : json[name];
     if (!fits(name, value, example)) {
       throw new UsageError(
         `train: a field of ${file} is missing or wrong (${name} ${JSON.stringify(value)}). Begin the run anew.`,
@@ -129,6 +140,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   optimiser: OPTIMISERS,
   schedule: SCHEDULES,
   backend: BACKENDS,
+  tier: TIERS,
 };
 
 function fits(name: string, value: unknown, example: unknown): boolean {

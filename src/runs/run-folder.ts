@@ -16,9 +16,10 @@ import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { DamagedFileError, UsageError, WeightsError } from "../core/errors.js";
 import { errorCode, explainFileError, makeFreeFolder, writeFileAtomically } from "../io/atomic-file.js";
+import type { RunTier } from "./request.js";
 import type { TrainRecord } from "../train/records.js";
 import type { TrainingRun } from "../train/training-run.js";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import { checkpointTier, isTier, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
 
 const CONFIG = "config.json";
 const RECORDS = "records.jsonl";
@@ -176,6 +177,16 @@ export class RunFolder {
     for (const message of messages) onDamaged(message);
     await this.truncateRecords(run.progress);
     return restored;
+  }
+
+  /** The tier of the newest checkpoint that can be read, or the one that the run began in; null: without tiers. */
+  async tier(): Promise<RunTier | null> {
+    for (const file of await this.checkpoints()) {
+      const tier = await checkpointTier(file);
+      if (tier !== null) return tier;
+    }
+    const { tier } = this.section("request");
+    return isTier(tier) ? tier : null;
   }
 
   /** What {@link finish} wrote, or null while the run is not done. */

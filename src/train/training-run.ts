@@ -78,6 +78,11 @@ export class TrainingRun {
     this.at = { ...BEGINNING, microBatch, validation: [] };
   }
 
+  /** Which kernels compute: the engine's tier. */
+  get tier(): Engine["tier"] {
+    return this.engine.tier;
+  }
+
   /** A copy: where the run stands. */
   get progress(): TrainingProgress {
     return { ...this.at, validation: [...this.at.validation] };

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { runCommandLine } from "#src/cli/program.js";
+import { describeHost } from "#src/engine.js";
 import { NET_NAMES, netLayers } from "#src/models/nets.js";
 import { vggLayers, vggTotals } from "#src/models/vgg-config.js";
 import { capture } from "./capture.js";
@@ -185,6 +186,15 @@ const WRONG: [args: string, message: string][] = [
   ["train --width 0,5", "verydeep: not a number above 0 and at most 16 (--width 0,5)."],
   ["train --seed 1.5", "verydeep: not a whole number from 0 to 4294967295 (--seed 1.5)."],
   ["train --backend gpu", "verydeep: unknown backend (--backend gpu). Use wasm or reference."],
+  ["train --tier nope", "verydeep: unknown tier (--tier nope). Use auto, plain, relaxed, turbo."],
+  [
+    "classify a.png --turbo --tier plain",
+    "verydeep: two tiers are asked for (--turbo beside --tier plain). Leave one of them out.",
+  ],
+  [
+    "train --backend reference --turbo --no-run",
+    "createEngine: the reference backend has no tiers (tier turbo). Leave tier out.",
+  ],
   ["train --config F", 'vgg: there is no such net (config "F").'],
   ["train extra", "verydeep: too many arguments for 'train'."],
   ["classify", `verydeep: an argument is missing (picture). ${seeHelp}`],
@@ -222,6 +232,30 @@ test("VERYDEEP_DEBUG=1 shows where an error comes from", async () => {
   assert.match(stderr, /^UsageError: verydeep summary: .*\n +at /m);
 });
 
+test("info: for people, and as one object", async () => {
+  const json = await verydeep("info", "--json");
+  assert.equal([json.code, json.stderr], [0, ""]);
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const facts = await describeHost();
+  const [info, ...rest] = jsonLines(json.stdout);
+  assert.equal(rest, []);
+  assert.equal(info, {
+    version,
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
+    cpu: cpus()[0].model.trim(),
+    ...facts,
+    webgpu: { available: false, adapter: null, reason: "this version has no WebGPU backend" },
+  });
+  assert.is(facts.tiers[0], "plain");
+  assert.ok(facts.tiers.includes(facts.tier) && facts.tier !== "turbo");
+  assert.ok(facts.threads >= 1 && facts.memoryMaxBytes >= 2 ** 29);
+  const { stdout } = await verydeep("info");
+  assert.not.match(stdout, ESCAPE);
+  const names = facts.tiers.map((tier) => (tier === facts.tier ? `${tier} (default)` : tier));
+  assert.ok(stdout.includes(`\ntiers     ${names.join(", ")}\nthreads   ${facts.threads}\n`), stdout);
+});
+
 test("a reader that stops reading (| head): quiet, no error", async () => {
   const result = await new Promise<Result>((resolve, reject) => {
     const child = spawn(process.execPath, [main, "summary", "E"], { stdio: ["ignore", "pipe", "pipe"] });
@@ -245,7 +279,7 @@ test("train: plain lines in a pipe", async () => {
   assert.equal(lines.slice(0, 5), [
     "net       VGG A, width 1, input 3x32x32: 1,234 parameters",
     "data      stand-in: 40 to learn, 4 to validate, 4 to test, 2 classes",
-    "run       2 epochs, batch 10, lr 0.1, seed 1, wasm, 2 threads",
+    "run       2 epochs, batch 10, lr 0.1, seed 1, wasm plain, 2 threads",
     "epoch 1/2  loss 0.5000  val top-1 75.0 % top-5 100.0 %  1,235 img/s  0.6 s",
     "epoch 2/2  loss 0.5000  val top-1 75.0 % top-5 100.0 %  1,235 img/s  0.6 s",
   ]);

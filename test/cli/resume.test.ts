@@ -7,6 +7,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { describeHost } from "#src/engine.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const kills = fileURLToPath(new URL("../../scripts/long/kill-resume.js", import.meta.url));
@@ -31,6 +32,8 @@ const hashOf = (file: string): string =>
   createHash("sha256")
     .update(readFileSync(path.join(folder, file)))
     .digest("hex");
+const requestOf = (run: string): { tier: string } =>
+  JSON.parse(readFileSync(path.join(folder, run, "config.json"), "utf8")).request;
 const inFolder = (...names: string[]): string => path.join(folder, ...names);
 
 test("a run keeps its folder, under a new name where that is taken; --no-run keeps none", async () => {
@@ -80,6 +83,52 @@ test("a run that was ended after its last epoch writes its weights when it goes 
   rmSync(inFolder("late.safetensors"));
   assert.is((await verydeep("train", "--resume", "runs/late")).code, 0);
   assert.is(hashOf("late.safetensors"), hash);
+});
+
+test("a run goes on in the tier that computed it, unless another is asked for, and says so where that changes bits", async () => {
+  const place = ["--run", "runs/tier", "--out", "tier.safetensors"];
+  const { code, stdout, stderr } = await verydeep("train", ...SMALL, "--epochs", "1", "--tier", "relaxed", ...place);
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /^run .* wasm relaxed, \d+ threads?$/m);
+  assert.is(requestOf("runs/tier").tier, "relaxed");
+  const goOn = (...args: string[]): Promise<Result> => {
+    rmSync(inFolder("runs/tier/result.json"), { force: true });
+    return verydeep("train", "--resume", "runs/tier", ...args);
+  };
+  const again = await goOn();
+  assert.match(again.stdout, /^run .* wasm relaxed, /m);
+  assert.not.match(again.stdout, "other bits");
+  const plain = await goOn("--tier", "plain");
+  assert.match(plain.stdout, /^run .* wasm plain, /m);
+  assert.match(
+    plain.stdout,
+    /^note {6}goes on in tier plain, was computed in relaxed: other bits than without the stop$/m,
+  );
+  // The newest checkpoint says what the run was last computed in.
+  const last = await goOn();
+  assert.match(last.stdout, /^run .* wasm plain, /m);
+  assert.not.match(last.stdout, "other bits");
+});
+
+test("tier auto is kept as what it was; one that cannot run here is an error that says so", async () => {
+  assert.is((await verydeep("train", ...SMALL, "--epochs", "1", "--run", "runs/auto")).code, 0);
+  const { tier } = await describeHost();
+  assert.is(requestOf("runs/auto").tier, tier);
+  const config = inFolder("runs/auto/config.json");
+  writeFileSync(config, readFileSync(config, "utf8").replace(`"tier": "${tier}"`, '"tier": "turbo"'));
+  for (const file of ["checkpoints", "result.json"]) rmSync(inFolder("runs/auto", file), { recursive: true });
+  const { code, stdout, stderr } = await verydeep("train", "--resume", "runs/auto");
+  const { tiers } = await describeHost();
+  if (tiers.includes("turbo")) {
+    assert.match(stdout, /^run .* wasm turbo, /m);
+    return;
+  }
+  assert.equal([code, stdout], [2, ""]);
+  assert.match(
+    stderr,
+    /^train: a run goes on in the tier that computed it, unless --tier names another\. wasm: the turbo tier cannot run here: .* Use tier relaxed, which gives the same bits, or plain\.\n$/,
+  );
+  assert.is((await verydeep("train", "--resume", "runs/auto", "--tier", "relaxed")).code, 0);
 });
 
 test("what cannot be resumed, and what may not stand beside --resume", async () => {

@@ -26,7 +26,7 @@ export function madeUpRun(epochs: number, each: number): RunReport {
     facts: [
       ["net", "VGG A, width 0.5, input 3x32x32: 2,312,330 parameters"],
       ["data", "cifar10: 18,000 to learn, 2,000 to validate, 1,000 to test, 10 classes"],
-      ["run", `${epochs} epochs, batch 64, lr 0.01, seed 1, wasm, 2 threads`],
+      ["run", `${epochs} epochs, batch 64, lr 0.01, seed 1, wasm plain, 2 threads`],
     ],
     steps,
     epochs: Array.from({ length: epochs }, (_, i) => {

@@ -21,6 +21,7 @@ test("a field that is missing or of another kind is named", () => {
     scale: [1],
     flip: 1,
     backend: undefined,
+    tier: "fast",
   };
   for (const [name, value] of Object.entries(wrong)) {
     throws(
@@ -29,6 +30,11 @@ test("a field that is missing or of another kind is named", () => {
       `train: a field of config.json is missing or wrong (${name} ${JSON.stringify(value)}). Begin the run anew.`,
     );
   }
+});
+
+test("a request from before there were tiers is a plain one", () => {
+  const { tier: _, ...before } = DEFAULT_REQUEST;
+  assert.equal(parseRequest(before, "config.json"), { ...DEFAULT_REQUEST, tier: "plain" });
 });
 
 test("pictures on disk: cut at 224 from a smaller side of 256, unless asked otherwise", () => {
