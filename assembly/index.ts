@@ -49,6 +49,7 @@ export {
 export { crossEntropyBackward, labelRank, logSoftmaxBackward, logSoftmaxForward, nllForward } from "./loss";
 export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
 export { adam, sgd } from "./optimizer";
+export { peakProbe } from "./peak-probe";
 export { maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { dropout, fillNormal, fillUniform, threefryWords } from "./random";
 export { isWide } from "./simd";

@@ -86,6 +86,8 @@ export {
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
+export { measurePeak } from "./profile/peak.js";
+export { type ChromeTrace, chromeTrace, type TraceEvent } from "./profile/trace.js";
 export { confusionSvg } from "./report/confusion.js";
 export { curvesPng, curvesSvg } from "./report/curves.js";
 export { summaryPage } from "./report/page.js";

@@ -190,6 +190,16 @@ export interface AdamShape extends LengthShape {
   readonly correction2: number;
 }
 
+/** The probe of what the machine multiplies at best. */
+export interface PeakProbeShape {
+  readonly grains: number;
+  /** Products of two matrices, a grain. */
+  readonly products: number;
+}
+
+/** A product of {@link PeakProbeShape}: [rows, terms] times [terms, columns]. */
+export const PEAK_PROBE_TILE = { rows: 8, columns: 16, terms: 256 } as const;
+
 /** Parameter gradients: add to what the output holds instead of overwriting it. */
 export interface Accumulate {
   readonly accumulate: boolean;
@@ -279,6 +289,8 @@ export interface KernelTable {
   fillNormal: Kernel<RandomFillShape, never, "y">;
   sgd: Kernel<SgdShape, "grad" | "param" | "velocity", "param" | "velocity">;
   adam: Kernel<AdamShape, "grad" | "param" | "expAvg" | "expAvgSq", "param" | "expAvg" | "expAvgSq">;
+  /** y [grains] = products: as many products of matrices of which each adds 1. For its time, not for its result. */
+  peakProbe: Kernel<PeakProbeShape, never, "y">;
 }
 
 /** The name of a kernel of the contract, such as `conv2dForward`. */
@@ -349,6 +361,7 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   fillNormal: ["y"],
   sgd: ["param", "velocity"],
   adam: ["param", "expAvg", "expAvgSq"],
+  peakProbe: ["y"],
 };
 
 /** An output that may lie in the very memory of an input. */

@@ -46,3 +46,18 @@ export function listenForInterrupt(output: Output): Interruption {
     },
   };
 }
+
+/** While there is nothing to save: a signal ends the process at once, with its exit code. Returns how to stop listening. */
+export function exitOnInterrupt(output: Output): () => void {
+  const onSignal = (name: NodeJS.Signals): void => {
+    output.note("Stopped.");
+    output.record({ interrupted: true });
+    process.exit(name === "SIGTERM" ? EXIT_CODES.SIGTERM : EXIT_CODES.SIGINT);
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return () => {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  };
+}

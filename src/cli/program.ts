@@ -8,6 +8,7 @@ import { Command, CommanderError } from "../vendor/command-line.js";
 import { addClassify } from "./classify.js";
 import { addInfo } from "./info.js";
 import type { Output } from "./output.js";
+import { addProfile } from "./profile.js";
 import { addSummary } from "./summary.js";
 import { addTrain } from "./train.js";
 
@@ -25,7 +26,8 @@ Examples:
   verydeep train                                     learn the built-in pictures, write verydeep.safetensors
   verydeep train --data cifar10:FOLDER --width 0.5   learn CIFAR-10 from its binary files
   verydeep classify photo.jpg --weights verydeep.safetensors
-  verydeep summary vgg16`;
+  verydeep summary vgg16
+  verydeep profile vgg16 --train --input 64          what each layer of a training step costs`;
 
 /**
  * Runs the program; errors are told, not thrown.
@@ -75,6 +77,7 @@ function createProgram(output: Output, exit: (code: number) => void): Command {
   addClassify(program, output, exit);
   addSummary(program, output);
   addInfo(program, output, packageVersion());
+  addProfile(program, output);
   return program;
 }
 

@@ -8,21 +8,22 @@ import { byteSize, grouped, parseWhole, table } from "./numbers.js";
 import type { Output } from "./output.js";
 
 /** Larger pictures and class counts are mistakes: no net could be held in memory. */
-const MAX_INPUT = 32768;
+export const MAX_INPUT = 32768;
 const MAX_CLASSES = 10_000_000;
 
 /** Names that people know some of the VGG nets by. */
 const ALIASES = Object.keys(VGG_ALIASES);
 const WITH_NORM = ALIASES.map((name) => `${name}_bn`);
 
-interface Options {
+/** How to vary a net from outside. */
+export interface ShownOptions {
   readonly input?: number;
   readonly classes?: number;
   readonly batchNorm?: true;
 }
 
-/** A net as the command shows it. */
-interface Shown {
+/** A net as commands show it. */
+export interface Shown {
   readonly name: string;
   /** What people call it, or where it is from. */
   readonly about: string;
@@ -46,26 +47,30 @@ export function addSummary(program: Command, output: Output): void {
     .option("--classes <n>", "number of classes", (text) => parseWhole("--classes", text, 1, MAX_CLASSES))
     .option("--batch-norm", "VGG nets with batch normalisation after each convolution")
     .option("--json", "print one JSON object")
-    .action((net: string | undefined, options: Options) => {
+    .action((net: string | undefined, options: ShownOptions) => {
       if (net === undefined) listNets(output);
-      else summarise(find(net, options), output);
+      else summarise(findNet("summary", net, options), output);
     });
 }
 
-/** @throws UsageError for a name that no net has, which lists all; or for an option that does not fit the net. */
-function find(text: string, options: Options): Shown {
+/**
+ * The net that a user means, in whatever case.
+ * @param command for errors.
+ * @throws UsageError for a name that no net has, which lists all; or for an option that does not fit the net.
+ */
+export function findNet(command: string, text: string, options: ShownOptions): Shown {
   const wanted = text.toLowerCase();
   if (isNetName(wanted)) return shownNet(wanted, options);
   const vggs = [...VGG_CONFIG_NAMES, ...ALIASES, ...WITH_NORM];
   if (!vggs.some((name) => name.toLowerCase() === wanted)) {
     throw new UsageError(
-      `verydeep summary: there is no such net (net ${JSON.stringify(text)}). Use one of ${[...vggs, ...NET_NAMES].join(", ")}.`,
+      `verydeep ${command}: there is no such net (net ${JSON.stringify(text)}). Use one of ${[...vggs, ...NET_NAMES].join(", ")}.`,
     );
   }
   return shownVgg(text, options);
 }
 
-function shownVgg(text: string, { input: inputSize = 224, classes = 1000, batchNorm }: Options): Shown {
+function shownVgg(text: string, { input: inputSize = 224, classes = 1000, batchNorm }: ShownOptions): Shown {
   const named = vggName(text);
   const withNorm = batchNorm ?? named.batchNorm;
   const about = `VGG ${named.config}${withNorm ? " with batch norm" : ""}`;
@@ -73,7 +78,7 @@ function shownVgg(text: string, { input: inputSize = 224, classes = 1000, batchN
   return { name: named.config, about, inputSize, classes, layers };
 }
 
-function shownNet(name: NetName, { input, classes, batchNorm }: Options): Shown {
+function shownNet(name: NetName, { input, classes, batchNorm }: ShownOptions): Shown {
   if (batchNorm) {
     throw new UsageError(
       `verydeep summary: only VGG nets take batch normalisation (net ${name}). Leave --batch-norm out.`,

@@ -13,6 +13,7 @@ import {
   type KernelName,
   type KernelTable,
   type LinearShape,
+  PEAK_PROBE_TILE,
   type ShapeOf,
   type StridedCopyShape,
 } from "../backend/backend.js";
@@ -34,6 +35,8 @@ const conv2dFlops = ({ batch, outC, outH, outW, inC, groups, kH, kW }: Conv2dSha
   2 * batch * outC * outH * outW * (inC / groups) * kH * kW;
 const linearFlops = ({ batch, inFeatures, outFeatures }: LinearShape): number => 2 * batch * inFeatures * outFeatures;
 
+const { rows, columns, terms } = PEAK_PROBE_TILE;
+
 /** Kernels with multiply-accumulates. */
 const FLOPS: { readonly [K in KernelName]?: (s: ShapeOf<K>) => number } = {
   conv2dForward: conv2dFlops,
@@ -42,6 +45,7 @@ const FLOPS: { readonly [K in KernelName]?: (s: ShapeOf<K>) => number } = {
   linearForward: linearFlops,
   linearBackwardInput: linearFlops,
   linearBackwardWeight: linearFlops,
+  peakProbe: ({ grains, products }) => grains * products * 2 * rows * columns * terms,
 };
 
 /** Roles that a kernel both reads and writes. */

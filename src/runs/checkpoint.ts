@@ -11,8 +11,8 @@ import { WeightsError } from "../core/errors.js";
 import { loadState, tensorsOf } from "../io/model-format.js";
 import { openSafetensors, type SafetensorsSource, writeSafetensors } from "../io/safetensors.js";
 import type { TrainingProgress } from "../train/train-options.js";
-import type { RunTier } from "./request.js";
 import type { TrainingRun } from "../train/training-run.js";
+import type { RunTier } from "./request.js";
 
 const FORMAT = "verydeep-checkpoint";
 const VERSION = "1";

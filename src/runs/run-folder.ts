@@ -16,10 +16,10 @@ import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { DamagedFileError, UsageError, WeightsError } from "../core/errors.js";
 import { errorCode, explainFileError, makeFreeFolder, writeFileAtomically } from "../io/atomic-file.js";
-import type { RunTier } from "./request.js";
 import type { TrainRecord } from "../train/records.js";
 import type { TrainingRun } from "../train/training-run.js";
 import { checkpointTier, isTier, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import type { RunTier } from "./request.js";
 
 const CONFIG = "config.json";
 const RECORDS = "records.jsonl";

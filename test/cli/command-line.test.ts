@@ -67,7 +67,7 @@ test("help and version", async () => {
   for (const args of [[], ["--help"], ["help"]]) {
     const { code, stdout, stderr } = await verydeep(...args);
     assert.equal([code, stderr], [0, ""]);
-    for (const command of ["train", "classify", "summary"]) assert.match(stdout, command);
+    for (const command of ["train", "classify", "summary", "profile"]) assert.match(stdout, command);
   }
   const { stdout } = await verydeep("train", "--help");
   for (const flag of [

@@ -22,6 +22,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   data: ["core", "io"],
   io: ["core", "nn", "models", "vendor"],
   train: ["core", "ops", "nn", "optim", "data"],
+  profile: ["backend", "core", "ops", "nn", "optim"],
   report: ["core", "train", "io", "vendor"],
   runs: ["core", "nn", "optim", "models", "data", "io", "train", "report"],
   "collect.ts": [],
@@ -40,12 +41,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "data",
     "io",
     "train",
+    "profile",
     "report",
     "create-engine.ts",
   ],
   "index.ts": ["data", "io", "train", "report", "runs", "engine.ts", "portable.ts"],
   "browser.ts": ["engine-browser.ts", "portable.ts"],
-  cli: ["core", "nn", "optim", "models", "data", "io", "train", "runs", "engine.ts", "vendor"],
+  cli: ["core", "nn", "optim", "models", "data", "io", "train", "runs", "profile", "engine.ts", "vendor"],
 };
 
 /** The interface between core and the backends. */

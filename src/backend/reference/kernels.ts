@@ -12,6 +12,7 @@ import { LINEAR_KERNELS } from "./linear.js";
 import { LOSS_KERNELS } from "./loss.js";
 import { LRN_KERNELS } from "./lrn.js";
 import { OPTIMIZER_KERNELS } from "./optimizer.js";
+import { PEAK_PROBE_KERNELS } from "./peak-probe.js";
 import { POOL2D_KERNELS } from "./pool2d.js";
 import { RANDOM_KERNELS } from "./random.js";
 import { UPSAMPLE_KERNELS } from "./upsample.js";
@@ -30,4 +31,5 @@ export const referenceKernels: Kernels = {
   ...LOSS_KERNELS,
   ...OPTIMIZER_KERNELS,
   ...UPSAMPLE_KERNELS,
+  ...PEAK_PROBE_KERNELS,
 };

@@ -232,6 +232,11 @@ export const UPSAMPLE_ARGUMENTS = {
   blocks: "u32",
 } as const;
 
+export const PEAK_PROBE_ARGUMENTS = {
+  y: "u32",
+  products: "u32",
+} as const;
+
 export const WINOGRAD_ARGUMENTS = {
   x: "u32",
   weight: "u32",

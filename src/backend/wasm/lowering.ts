@@ -12,6 +12,7 @@ import { LINEAR_LOWERINGS } from "./lowering/linear.js";
 import { LOSS_LOWERINGS } from "./lowering/loss.js";
 import { LRN_LOWERINGS } from "./lowering/lrn.js";
 import { OPTIMIZER_LOWERINGS } from "./lowering/optimizer.js";
+import { PEAK_PROBE_LOWERINGS } from "./lowering/peak-probe.js";
 import { POOL2D_LOWERINGS } from "./lowering/pool2d.js";
 import { RANDOM_LOWERINGS } from "./lowering/random.js";
 import { STRIDED_COPY_LOWERINGS } from "./lowering/strided-copy.js";
@@ -31,6 +32,7 @@ const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   ...LOSS_LOWERINGS,
   ...OPTIMIZER_LOWERINGS,
   ...UPSAMPLE_LOWERINGS,
+  ...PEAK_PROBE_LOWERINGS,
 };
 
 /** Shared scratch memory of a call. */
