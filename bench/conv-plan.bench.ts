@@ -20,8 +20,8 @@ export async function bench(settings: BenchSettings): Promise<void> {
       "conv-plan",
       benchCase,
       [
-        { name: "im2col", options: { threads: 1, convAlgorithm: "im2col" } },
-        { name: "winograd", options: { threads: 1, convAlgorithm: "winograd" } },
+        { name: "im2col", options: { threads: 1, tier: settings.tier, convAlgorithm: "im2col" } },
+        { name: "winograd", options: { threads: 1, tier: settings.tier, convAlgorithm: "winograd" } },
       ],
       settings.quick ? QUICK_ROUNDS : ROUNDS,
     );

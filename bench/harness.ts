@@ -8,13 +8,18 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { Bench } from "tinybench";
 import { createEngine, type Engine, type EngineOptions, Random, type Tensor } from "#src/index.js";
+import { TIERS } from "#src/runs/request.js";
 
 /** `auto` chooses by shape, as users get it. */
 export type AlgorithmOption = NonNullable<EngineOptions["convAlgorithm"]>;
 
+export type TierOption = NonNullable<EngineOptions["tier"]>;
+
 export interface BenchSettings {
   /** Numbers of threads, each measured on an engine of its own. */
   readonly threads: readonly number[];
+  /** The kernels' tier, as createEngine takes it. */
+  readonly tier: TierOption;
   /** How engines convolve; cases that hold no convolution are measured once. */
   readonly algorithms: readonly AlgorithmOption[];
   /** Few runs, and no case over QUICK_FLOPS: to see that a bench works. */
@@ -58,6 +63,7 @@ export interface BenchRow {
   readonly layers: string;
   /** `im2col` or `winograd`; whole nets: the engine's option; null without convolution. */
   readonly algorithm: string | null;
+  readonly tier: string | null;
   readonly threads: number;
   readonly runs: number;
   readonly minMs: number;
@@ -82,6 +88,7 @@ export function parseSettings(args = process.argv.slice(2)): BenchSettings {
       filter: { type: "string", default: "" },
       threads: { type: "string", default: availableParallelism() > 1 ? "1,2" : "1" },
       algorithm: { type: "string", default: "auto" },
+      tier: { type: "string", default: "auto" },
       json: { type: "boolean", default: false },
       out: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
@@ -91,10 +98,16 @@ export function parseSettings(args = process.argv.slice(2)): BenchSettings {
   if (threads.some((count) => !Number.isInteger(count) || count < 1)) {
     throw new Error(`bench: threads must be whole numbers (--threads ${values.threads}). Use --threads 1,2.`);
   }
-  const { algorithm, ...rest } = values;
+  const { algorithm, tier, ...rest } = values;
   const algorithms = algorithm.split(",").map(algorithmOption);
   if (rest.out !== "") writeFileSync(rest.out, "");
-  return { ...rest, threads, algorithms };
+  return { ...rest, threads, algorithms, tier: tierOption(tier) };
+}
+
+function tierOption(name: string): TierOption {
+  const tier = TIERS.find((known) => known === name);
+  if (tier !== undefined) return tier;
+  throw new Error(`bench: there is no such tier (--tier ${name}). Use ${TIERS.join(", ")}.`);
 }
 
 function algorithmOption(name: string): AlgorithmOption {
@@ -148,7 +161,7 @@ export async function runCases(cases: readonly BenchCase[], settings: BenchSetti
   for (const benchCase of wanted) {
     for (const { option, algorithm } of variants(benchCase, settings)) {
       for (const threads of settings.threads) {
-        const engine = await createEngine({ threads, convAlgorithm: option });
+        const engine = await createEngine({ threads, convAlgorithm: option, tier: settings.tier });
         const row = await measure(benchCase, algorithm, engine, settings);
         await engine.close();
         emitRow(row, formatRow(row), settings);
@@ -190,6 +203,7 @@ async function measure(
     shape,
     layers,
     algorithm,
+    tier: engine.tier,
     threads: engine.threads,
     runs: samplesCount,
     minMs: min,
@@ -204,6 +218,7 @@ const COLUMNS = [
   ["bench", -20],
   ["shape", -44],
   ["algorithm", -9],
+  ["tier", -7],
   ["threads", 7],
   ["runs", 6],
   ["min ms", 10],
@@ -222,13 +237,14 @@ function tableLine(cells: readonly string[]): string {
 const ROW_HEAD = tableLine(COLUMNS.map(([name]) => name));
 
 function formatRow(row: BenchRow): string {
-  const { bench, shape, algorithm, threads, runs, minMs, medianMs, spread, gflops, gbps } = row;
+  const { bench, shape, algorithm, tier, threads, runs, minMs, medianMs, spread, gflops, gbps } = row;
   const percent = `${(100 * spread).toFixed(1)} %`;
   const rates = [gflops, gbps].map((rate) => rate?.toFixed(1) ?? "-");
   return tableLine([
     bench,
     shape,
     algorithm ?? "-",
+    tier ?? "-",
     `${threads}`,
     `${runs}`,
     minMs.toFixed(3),

@@ -4,18 +4,18 @@
  */
 import { compare, formatComparison, type Side } from "./compare.js";
 import { forwardCase } from "./forward.bench.js";
-import { type BenchSettings, emitRow, isWanted, runAlone } from "./harness.js";
+import { type BenchSettings, emitRow, isWanted, runAlone, type TierOption } from "./harness.js";
 import { trainingStepCase } from "./training-step.bench.js";
 
 const ROUNDS = 9;
 const QUICK_ROUNDS = 3;
 
-function sideOf(threads: number): Side {
-  return { name: threads === 1 ? "1 thread" : `${threads} threads`, options: { threads } };
+function sideOf(threads: number, tier: TierOption): Side {
+  return { name: threads === 1 ? "1 thread" : `${threads} threads`, options: { threads, tier } };
 }
 
 export async function bench(settings: BenchSettings): Promise<void> {
-  const { threads, quick, json } = settings;
+  const { threads, tier, quick, json } = settings;
   const few = threads.length > 1 ? threads[0] : 1;
   const many = threads[threads.length - 1];
   const cases = [forwardCase("D", 1), trainingStepCase(32, 64)].filter(({ bench, shape }) =>
@@ -28,7 +28,12 @@ export async function bench(settings: BenchSettings): Promise<void> {
   }
   if (!json) console.log("");
   for (const benchCase of cases) {
-    const row = await compare("threads", benchCase, [sideOf(few), sideOf(many)], quick ? QUICK_ROUNDS : ROUNDS);
+    const row = await compare(
+      "threads",
+      benchCase,
+      [sideOf(few, tier), sideOf(many, tier)],
+      quick ? QUICK_ROUNDS : ROUNDS,
+    );
     emitRow(row, formatComparison(row), settings);
   }
 }

@@ -86,6 +86,7 @@ test("bench/run.ts --quick --filter pool2d: a JSON row for each case, and a tabl
     for (const row of rows) {
       assert.match(String(row.shape), /^x=\[\d+,\d+,\d+,\d+\] /);
       assert.equal([row.threads, row.algorithm, row.gflops], [1, null, null]);
+      assert.ok(["plain", "relaxed"].includes(String(row.tier)));
       assert.ok(Number(row.gbps) > 0);
       assert.ok(Number(row.runs) >= 3);
       checkTimes(row);
@@ -94,6 +95,12 @@ test("bench/run.ts --quick --filter pool2d: a JSON row for each case, and a tabl
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("bench/run.ts --tier nope: one line, code 2", async () => {
+  const { code, stdout, stderr } = await run("bench/run.ts", ["--tier", "nope"]);
+  assert.equal([code, stdout], [2, ""]);
+  assert.is(stderr, "bench: there is no such tier (--tier nope). Use auto, plain, relaxed, turbo.\n");
 });
 
 test("bench/run.ts --algorithm fft: one line, code 2", async () => {
