@@ -38,6 +38,12 @@ export {
 export { add, copy, expand, fill, mul, reluBackward, reluForward, scale, sumGrains, sumTotal } from "./elementwise";
 export { gemmMicro1x8, gemmMicro4x8 } from "./gemm-micro";
 export {
+  gemmMicroColumns4x8,
+  gemmMicroColumns4x16,
+  gemmMicroRows4x8,
+  gemmMicroRows4x16,
+} from "./gemm-micro-packed";
+export {
   linearBackwardBias,
   linearBackwardInput,
   linearBackwardWeight,
@@ -56,4 +62,5 @@ export { isWide } from "./simd";
 export { squaredErrorBackward, squaredErrorGrains, squaredErrorTotal } from "./squared-error";
 export { stridedCopy } from "./strided-copy";
 export { upsampleBackward, upsampleForward } from "./upsample";
-export { winogradConv2d, winogradTransformWeight } from "./winograd";
+export { winogradConv2d, winogradTransformInput, winogradTransformWeight } from "./winograd";
+export { winogradGradientProduct, winogradGradientTiles, winogradGradientWeight } from "./winograd-weight";

@@ -12,7 +12,7 @@ const QUICK_ROUNDS = 3;
 export async function bench(settings: BenchSettings): Promise<void> {
   const cases = readShapes<Conv2dRow>("conv2d", "conv-plan.json")
     .flatMap(conv2dCases)
-    .filter(({ algorithm }) => algorithm?.("winograd") === "winograd")
+    .filter(({ algorithm }) => algorithm?.("winograd4") === "winograd4")
     .filter(({ bench, shape, layers }) => isWanted(["conv-plan", bench, shape, layers], settings));
   if (cases.length > 0 && !settings.json) console.log("");
   for (const benchCase of cases) {
@@ -21,7 +21,7 @@ export async function bench(settings: BenchSettings): Promise<void> {
       benchCase,
       [
         { name: "im2col", options: { threads: 1, tier: settings.tier, convAlgorithm: "im2col" } },
-        { name: "winograd", options: { threads: 1, tier: settings.tier, convAlgorithm: "winograd" } },
+        { name: "winograd4", options: { threads: 1, tier: settings.tier, convAlgorithm: "winograd4" } },
       ],
       settings.quick ? QUICK_ROUNDS : ROUNDS,
     );

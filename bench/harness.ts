@@ -110,9 +110,12 @@ function tierOption(name: string): TierOption {
   throw new Error(`bench: there is no such tier (--tier ${name}). Use ${TIERS.join(", ")}.`);
 }
 
+const ALGORITHMS: readonly AlgorithmOption[] = ["auto", "exact", "im2col", "winograd2", "winograd4", "winograd6"];
+
 function algorithmOption(name: string): AlgorithmOption {
-  if (name === "auto" || name === "im2col" || name === "winograd") return name;
-  throw new Error(`bench: there is no such algorithm (--algorithm ${name}). Use some of auto,im2col,winograd.`);
+  const known = ALGORITHMS.find((option) => option === name);
+  if (known !== undefined) return known;
+  throw new Error(`bench: there is no such algorithm (--algorithm ${name}). Use some of ${ALGORITHMS.join(",")}.`);
 }
 
 /** The machine, as each row carries it. */

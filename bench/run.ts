@@ -1,4 +1,4 @@
-/** All benches: `npm run bench -- [--filter TEXT] [--threads 1,2] [--algorithm im2col,winograd] [--json] [--out FILE] [--quick]`. README.md says how to read the rows. */
+/** All benches: `npm run bench -- [--filter TEXT] [--threads 1,2] [--algorithm im2col,winograd4] [--json] [--out FILE] [--quick]`. README.md says how to read the rows. */
 import { type BenchSettings, parseSettings, printHeader } from "./harness.js";
 
 /** In the order of running; a filter that is one of these names runs the whole file. */

@@ -32,8 +32,11 @@ export interface EngineOptions {
   readonly deterministic?: boolean;
   /** The reference backend's arithmetic. */
   readonly precision?: "float32" | "float64";
-  /** How wasm convolves: by shape (`auto`, default), or always by `im2col`, or by `winograd` wherever it is possible. */
-  readonly convAlgorithm?: "auto" | "im2col" | "winograd";
+  /**
+   * How wasm convolves: the fastest by shape (`auto`, default); by shape among those with the smallest rounding errors (`exact`: 1e-6
+   * of the largest value, where auto's are 1e-5); or always by `im2col`, or by Winograd's F(2x2), F(4x4) or F(6x6) where it is possible.
+   */
+  readonly convAlgorithm?: "auto" | "exact" | "im2col" | "winograd2" | "winograd4" | "winograd6";
   /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address. */
   readonly memoryMaxBytes?: number;
   /** Where tensor memory starts, in bytes; for tests of addresses above 2 GiB. */
@@ -76,7 +79,7 @@ async function createBackend(host: Host, options: EngineOptions): Promise<Backen
   const { tier = "auto", deterministic = false } = options;
   checkChoice("backend", backend, ["wasm", "reference"]);
   checkChoice("precision", precision, ["float32", "float64"]);
-  checkChoice("convAlgorithm", convAlgorithm, ["auto", "im2col", "winograd"]);
+  checkChoice("convAlgorithm", convAlgorithm, ["auto", "exact", "im2col", "winograd2", "winograd4", "winograd6"]);
   checkChoice("tier", tier, ["auto", "plain", "relaxed", "turbo"]);
   checkTogether(options);
   checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");

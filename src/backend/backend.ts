@@ -448,7 +448,7 @@ export interface Span {
 
 /** When a call ran, and how. */
 export interface CallTiming extends Span {
-  /** What the backend chose among several ways to compute the same: `im2col`, `winograd`; empty where there is one way. */
+  /** What the backend chose among several ways to compute the same: `im2col`, `winograd4`; empty where there is one way. */
   readonly algorithm: string;
   /** The parts that the backend ran one after the other. */
   readonly launches: readonly (Span & { readonly kernel: string })[];

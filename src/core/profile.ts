@@ -22,7 +22,7 @@ export interface ProfiledCall {
   readonly phase: Phase;
   /** The kernel of the contract: `conv2dBackwardWeight`. */
   readonly kernel: KernelName;
-  /** What the backend chose among several ways to compute the same: `im2col`, `winograd`; empty where there is one way. */
+  /** What the backend chose among several ways to compute the same: `im2col`, `winograd4`; empty where there is one way. */
   readonly algorithm: string;
   /** Its tensors by role: `x=[1,3,224,224] weight=[64,3,3,3] y=[1,64,224,224]`. */
   readonly shape: string;

@@ -10,15 +10,17 @@ import {
   cutConv2dForward,
   cutLinearColumns,
   cutLinearRows,
-  cutWinograd,
   KC,
 } from "#src/backend/wasm/conv-plan.js";
 import { scratchBytes } from "#src/backend/wasm/lowering.js";
+import { cutWinograd, cutWinogradGradient } from "#src/backend/wasm/winograd-plan.js";
 import { Random } from "#src/core/random.js";
 import { vggLayers } from "#src/models/vgg-config.js";
 
 /** Partial sums of a weight gradient, in memory that all workers share. */
 const MAX_PARTIAL_BYTES = 16 << 20;
+/** The transformed tiles that a weight gradient holds at a time. */
+const MAX_CHUNK_BYTES = 66 << 20;
 /** Packed panels and tile of one grain stay in a second-level cache of 512 KB. */
 const MAX_WORKER_BYTES = 512 << 10;
 /** Fewer leave cores of a 16-core machine without work. */
@@ -161,7 +163,7 @@ test("backward, weight: every weight and every pixel once, chunks whole K blocks
     const tensors = { x: null, dy: null, dWeight: null };
     const scratch = scratchBytes(
       { kernel: "conv2dBackwardWeight", shape: { ...s, accumulate: false }, tensors },
-      { convAlgorithm: "auto" },
+      { convAlgorithm: "im2col" },
     );
     assert.is(scratch, cut.chunks === 1 ? 0 : cut.chunks * s.outC * columns * 4, name);
     assert.ok(scratch <= MAX_PARTIAL_BYTES, `${name}: ${scratch} bytes`);
@@ -170,10 +172,16 @@ test("backward, weight: every weight and every pixel once, chunks whole K blocks
 
 test("winograd: every output channel and every tile once, whole vectors of tiles", () => {
   for (const { name, s } of ALL) {
-    const cut = cutWinograd(s);
-    const tiles = s.batch * Math.ceil(s.outH / 2) * Math.ceil(s.outW / 2);
-    checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, 4);
-    checkBlocks(`${name} tiles`, cut.tBlock, cut.tBlocks, tiles, 8);
+    for (const tile of [2, 4, 6] as const) {
+      const cut = cutWinograd(s, tile);
+      const tiles = s.batch * Math.ceil(s.outH / tile) * Math.ceil(s.outW / tile);
+      checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, cut.mBlocks === 1 ? 1 : 8);
+      checkBlocks(`${name} tiles`, cut.tBlock, cut.tBlocks, tiles, 4);
+      const gradient = cutWinogradGradient(s, tile);
+      assert.is(gradient.tiles, tiles, name);
+      checkBlocks(`${name} chunks`, gradient.chunk, gradient.chunks, tiles, 4);
+      assert.ok(gradient.inputBytes + gradient.gradientBytes <= MAX_CHUNK_BYTES, name);
+    }
   }
 });
 
@@ -181,9 +189,15 @@ test("algorithm: winograd is forced where it is possible and nowhere else; im2co
   for (const { name, s } of ALL) {
     const square = s.kH === 3 && s.kW === 3 && s.padH <= 2 && s.padW <= 2;
     const possible = square && [s.strideH, s.strideW, s.dilationH, s.dilationW, s.groups].every((n) => n === 1);
-    assert.is(conv2dAlgorithm(s, "winograd"), possible ? "winograd" : "im2col", name);
+    for (const algorithm of ["winograd2", "winograd4", "winograd6"] as const) {
+      for (const direction of ["forward", "backwardInput", "backwardWeight"] as const) {
+        assert.is(conv2dAlgorithm(s, algorithm, direction), possible ? algorithm : "im2col", name);
+      }
+    }
     assert.is(conv2dAlgorithm(s, "im2col"), "im2col", name);
     if (!possible) assert.is(conv2dAlgorithm(s, "auto"), "im2col", name);
+    assert.not(["winograd4", "winograd6"].includes(conv2dAlgorithm(s, "exact")), name);
+    assert.is(conv2dAlgorithm(s, "exact", "backwardWeight"), "im2col", name);
   }
 });
 
@@ -243,7 +257,10 @@ test("linear: every row of the weight and every column of dx once; VGG's layers 
 });
 
 test("all cuts: the same every time, and the shape is left alone", () => {
-  const cuts = [cutConv2dForward, cutConv2dBackwardInput, cutConv2dBackwardWeight, cutWinograd, conv2dAlgorithm];
+  const winograd = (s: Conv2dShape): object => cutWinograd(s, 4);
+  const gradient = (s: Conv2dShape): object => cutWinogradGradient(s, 4);
+  const convolution = [cutConv2dForward, cutConv2dBackwardInput, cutConv2dBackwardWeight];
+  const cuts = [...convolution, winograd, gradient, (s: Conv2dShape) => conv2dAlgorithm(s)];
   const first = ALL.map(({ s }) => cuts.map((cut) => cut(Object.freeze({ ...s }))));
   const again = [...ALL].reverse().map(({ s }) => cuts.map((cut) => cut({ ...s })));
   assert.equal(again.reverse(), first);

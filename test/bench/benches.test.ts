@@ -106,7 +106,10 @@ test("bench/run.ts --tier nope: one line, code 2", async () => {
 test("bench/run.ts --algorithm fft: one line, code 2", async () => {
   const { code, stdout, stderr } = await run("bench/run.ts", ["--algorithm", "fft"]);
   assert.equal([code, stdout], [2, ""]);
-  assert.is(stderr, "bench: there is no such algorithm (--algorithm fft). Use some of auto,im2col,winograd.\n");
+  assert.is(
+    stderr,
+    "bench: there is no such algorithm (--algorithm fft). Use some of auto,exact,im2col,winograd2,winograd4,winograd6.\n",
+  );
 });
 
 const CASES = [

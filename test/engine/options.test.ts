@@ -47,7 +47,7 @@ test("choices that come from a command line or JSON are checked too", async () =
   for (const [json, text] of [
     [
       '{"convAlgorithm":"fast"}',
-      "createEngine: there is no such convAlgorithm (convAlgorithm fast). Use auto, im2col or winograd.",
+      "createEngine: there is no such convAlgorithm (convAlgorithm fast). Use auto, exact, im2col, winograd2, winograd4 or winograd6.",
     ],
     ['{"precision":"half"}', "createEngine: there is no such precision (precision half). Use float32 or float64."],
     ['{"tier":"nope"}', "createEngine: there is no such tier (tier nope). Use auto, plain, relaxed or turbo."],

@@ -108,7 +108,7 @@ for (const [name, options] of ENGINES) {
 test("convAlgorithm: each call says how it was computed, and by which launches", async () => {
   for (const [convAlgorithm, launches] of [
     ["im2col", ["conv2dForward"]],
-    ["winograd", null],
+    ["winograd4", null],
   ] as const) {
     const engine = await createEngine({ threads: 1, convAlgorithm });
     const model = convNet(engine).eval();

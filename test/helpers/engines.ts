@@ -9,6 +9,8 @@ export interface TestedBackend {
   /** For the heads of tables. */
   readonly short: string;
   readonly options: EngineOptions;
+  /** Convolves in tiles of 4x4 or 6x6, whose rounding errors are larger. */
+  readonly largeTiles?: boolean;
 }
 
 export const BACKENDS: readonly TestedBackend[] = [
@@ -17,11 +19,15 @@ export const BACKENDS: readonly TestedBackend[] = [
   { name: "wasm 1 thread above 2 GiB", short: "1, high", options: { threads: 1, arenaBaseBytes: ABOVE_2_GIB } },
   { name: "wasm 2 threads above 2 GiB", short: "2, high", options: { threads: 2, arenaBaseBytes: ABOVE_2_GIB } },
   { name: "wasm im2col", short: "im2col", options: { threads: 1, convAlgorithm: "im2col" } },
-  { name: "wasm winograd", short: "winograd", options: { threads: 1, convAlgorithm: "winograd" } },
+  { name: "wasm exact", short: "exact", options: { threads: 1, convAlgorithm: "exact" } },
+  { name: "wasm winograd2", short: "wino 2", options: { threads: 1, convAlgorithm: "winograd2" } },
+  { name: "wasm winograd4", short: "wino 4", options: { threads: 1, convAlgorithm: "winograd4" }, largeTiles: true },
+  { name: "wasm winograd6", short: "wino 6", options: { threads: 1, convAlgorithm: "winograd6" }, largeTiles: true },
   {
-    name: "wasm winograd 2 threads above 2 GiB",
-    short: "wino 2, high",
-    options: { threads: 2, convAlgorithm: "winograd", arenaBaseBytes: ABOVE_2_GIB },
+    name: "wasm winograd4 2 threads above 2 GiB",
+    short: "wino 4, high",
+    options: { threads: 2, convAlgorithm: "winograd4", arenaBaseBytes: ABOVE_2_GIB },
+    largeTiles: true,
   },
   { name: "wasm relaxed 2 threads", short: "relaxed", options: { threads: 2, tier: "relaxed" } },
   { name: "reference float32", short: "ref f32", options: { backend: "reference", precision: "float32" } },

@@ -45,6 +45,8 @@ import { type Inputs, recordParameter, runOp, type TensorData } from "../helpers
  * on every machine, so the margin need not be wide.
  */
 const TOLERANCE = 1e-5;
+/** Winograd's F(4x4) and F(6x6) multiply by up to 32 and add what nearly cancels. */
+const LARGE_TILE_TOLERANCE = 5e-5;
 
 interface FixtureOp {
   forward(inputs: Inputs, options: FixtureOptions): Tensor;
@@ -194,7 +196,7 @@ function expectedNames({ op, options, tensors }: OpFixture): string[] {
 const fixtures = await readOpFixtures();
 const worst = new Map<string, number[]>(fixtures.map(({ op }) => [op, BACKENDS.map(() => 0)]));
 
-for (const [backend, { name, options }] of BACKENDS.entries()) {
+for (const [backend, { name, options, largeTiles }] of BACKENDS.entries()) {
   const test = suite(`fixtures, ${name}`);
   let engine: Engine;
   const ran = new Map<string, number>();
@@ -214,7 +216,10 @@ for (const [backend, { name, options }] of BACKENDS.entries()) {
       assert.equal(Object.keys(results).sort(), expectedNames(fixture).sort());
       for (const [tensor, values] of Object.entries(results)) {
         const error = maxRelativeError(values, fixture.tensors[tensor].data);
-        assert.ok(error <= TOLERANCE, `${tensor}: relative error ${error.toExponential(2)}`);
+        assert.ok(
+          error <= (largeTiles ? LARGE_TILE_TOLERANCE : TOLERANCE),
+          `${tensor}: relative error ${error.toExponential(2)}`,
+        );
         const row = worst.get(fixture.op);
         if (row) row[backend] = Math.max(row[backend], error);
       }

@@ -156,7 +156,7 @@ function missing(name: string): never {
 const ENGINES: readonly (readonly [name: string, options: EngineOptions, tolerance: number])[] = [
   ["wasm 1 thread", { threads: 1 }, TOLERANCE],
   ["wasm 2 threads", { threads: 2 }, TOLERANCE],
-  ["wasm winograd", { threads: 2, convAlgorithm: "winograd" }, WINOGRAD_TOLERANCE],
+  ["wasm winograd2", { threads: 2, convAlgorithm: "winograd2" }, WINOGRAD_TOLERANCE],
   ["reference float32", { backend: "reference", precision: "float32" }, TOLERANCE],
   ["reference float64", { backend: "reference", precision: "float64" }, ROUNDING],
 ];

@@ -6,6 +6,7 @@
  * The numbers keep one grain's packed panels, tile and offset table inside a second-level cache of 512 KB.
  */
 import type { Conv2dShape, LinearShape } from "../backend.js";
+import type { WinogradTile } from "./winograd-plan.js";
 
 /** Must equal KC of assembly/gemm.ts. */
 export const KC = 256;
@@ -15,7 +16,7 @@ const MAX_COLUMNS = 96;
 /** Rows of a tile: 256 x 96 floats are 98 KB. */
 const MAX_ROWS = 256;
 /** As many grains as keep 16 threads busy to the end, where the shape has them. */
-const WANTED_GRAINS = 32;
+export const WANTED_GRAINS = 32;
 /** Partial sums of a weight gradient may take this much shared scratch memory. */
 const MAX_PARTIAL_BYTES = 16 << 20;
 
@@ -32,16 +33,22 @@ export interface Cut {
 }
 
 /** Cuts `total` into equal blocks of at most `most`, each a multiple of `unit` (but for the last). */
-function blocks(total: number, most: number, unit: number): { block: number; count: number } {
+export function blocks(total: number, most: number, unit: number): { block: number; count: number } {
   const block = Math.ceil(Math.ceil(total / Math.ceil(total / most)) / unit) * unit;
   return { block, count: Math.ceil(total / block) };
 }
 
 /** Halves the rows of a tile until there are enough grains; each halving prepares the other side once more. */
-function rowBlocks(rows: number, most: number, least: number, others: number): { block: number; count: number } {
+export function rowBlocks(
+  rows: number,
+  most: number,
+  least: number,
+  others: number,
+  unit = 4,
+): { block: number; count: number } {
   let limit = most;
   while (limit > least && Math.ceil(rows / limit) * others < WANTED_GRAINS) limit /= 2;
-  return blocks(rows, Math.max(limit, least), 4);
+  return blocks(rows, Math.max(limit, least), unit);
 }
 
 /** Halves the groups of a grain, at first `most`, until there are enough grains. */
@@ -109,24 +116,20 @@ export function cutLinearColumns(s: LinearShape): { block: number; count: number
   return blocks(s.inFeatures, Math.min(MAX_COLUMNS, Math.max(8, Math.ceil(s.inFeatures / WANTED_GRAINS))), 8);
 }
 
-/** How to convolve: `im2col` for any shape, `winograd` (F(2x2, 3x3)) for 3x3 with stride 1, one group, no dilation. */
-export type ConvAlgorithm = "im2col" | "winograd";
+/**
+ * How to convolve: `im2col` for any shape; `winograd2`, `winograd4`, `winograd6` (F(2x2), F(4x4), F(6x6), 3x3) for 3x3 with stride 1,
+ * one group, no dilation.
+ */
+export type ConvAlgorithm = "im2col" | "winograd2" | "winograd4" | "winograd6";
 
-/** What an engine may be told: `auto` chooses by shape; `im2col` and `winograd` force one wherever it is possible. */
-export type ConvAlgorithmOption = ConvAlgorithm | "auto";
+/** Which of a convolution's three kernels. */
+export type ConvDirection = "forward" | "backwardInput" | "backwardWeight";
 
-/** A 3x3 stride-1 convolution as Winograd's kernels see it; the input gradient is one too, with in and out exchanged. */
-export interface WinogradShape {
-  readonly batch: number;
-  readonly inC: number;
-  readonly inH: number;
-  readonly inW: number;
-  readonly outC: number;
-  readonly outH: number;
-  readonly outW: number;
-  readonly padH: number;
-  readonly padW: number;
-}
+/**
+ * What an engine may be told: `auto` chooses by shape what is fastest; `exact` only among those with the smallest rounding errors
+ * (im2col and F(2x2)); an algorithm's name forces it wherever it is possible.
+ */
+export type ConvAlgorithmOption = ConvAlgorithm | "auto" | "exact";
 
 /**
  * Below this many channels on either side the transforms cost more than the products they save. At 112x112 Winograd's gain, forward and
@@ -134,41 +137,39 @@ export interface WinogradShape {
  */
 const WINOGRAD_MIN_CHANNELS = 16;
 /**
- * Below this many tiles transforming the weights costs more. With 512 channels the gain is 0.65 and 1.13 times at 9 tiles, 1.00 and 1.43 at
- * 16; at 25, which fill blocks of 8 badly, 0.89 and 1.08; at 49 1.27 and 1.34 (the same bench).
+ * Below this many tiles of 2x2 transforming the weights costs more. With 512 channels the gain is 0.65 and 1.13 times at 9 tiles, 1.00 and
+ * 1.43 at 16; at 25, which fill blocks of 8 badly, 0.89 and 1.08; at 49 1.27 and 1.34 (the same bench).
  */
 const WINOGRAD_MIN_TILES = 16;
-/** V, the transformed input of one grain, is kept within this. */
-const WINOGRAD_INPUT_BYTES = 512 << 10;
-/** Rows that the kernel transforms back at a time: SUB_ROWS of assembly/winograd.ts. */
-export const WINOGRAD_SUB_ROWS = 32;
 
-/**
- * The algorithm of a convolution's forward pass and of its input gradient. Measured with one thread, plain SIMD, on
- * VGG-16 at 224: Winograd wins on every 3x3 layer but the first (npm run bench -- --filter conv2d).
- */
-export function conv2dAlgorithm(s: Conv2dShape, option: ConvAlgorithmOption = "auto"): ConvAlgorithm {
+/** The algorithm of one of a convolution's kernels. */
+export function conv2dAlgorithm(
+  s: Conv2dShape,
+  option: ConvAlgorithmOption = "auto",
+  direction: ConvDirection = "forward",
+): ConvAlgorithm {
   const plain = s.strideH === 1 && s.strideW === 1 && s.dilationH === 1 && s.dilationW === 1 && s.groups === 1;
   const possible = plain && s.kH === 3 && s.kW === 3 && s.padH <= 2 && s.padW <= 2;
-  if (!possible || option === "im2col") return "im2col";
-  if (option === "winograd") return "winograd";
+  if (!possible) return "im2col";
+  if (option !== "auto" && option !== "exact") return option;
   const tiles = s.batch * Math.ceil(s.outH / 2) * Math.ceil(s.outW / 2);
   const channels = Math.min(s.inC, s.outC);
-  return channels >= WINOGRAD_MIN_CHANNELS && tiles >= WINOGRAD_MIN_TILES ? "winograd" : "im2col";
+  if (channels < WINOGRAD_MIN_CHANNELS || tiles < WINOGRAD_MIN_TILES) return "im2col";
+  if (option === "exact") return direction === "backwardWeight" ? "im2col" : "winograd2";
+  // A tile of 4x4 for a map of 2x2 would make 36 products for 4 outputs, as many as im2col.
+  return Math.min(s.outH, s.outW) <= 2 ? "winograd2" : "winograd4";
 }
 
-export interface WinogradCut {
-  readonly mBlock: number;
-  readonly mBlocks: number;
-  readonly tBlock: number;
-  readonly tBlocks: number;
-}
-
-/** Grains of Winograd's convolution: `tBlock` tiles by `mBlock` output channels. */
-export function cutWinograd(s: WinogradShape): WinogradCut {
-  const tiles = s.batch * Math.ceil(s.outH / 2) * Math.ceil(s.outW / 2);
-  const fitting = Math.floor(WINOGRAD_INPUT_BYTES / (16 * s.inC * 4) / 8) * 8;
-  const t = blocks(tiles, Math.min(MAX_COLUMNS, Math.max(16, fitting)), 8);
-  const m = rowBlocks(s.outC, s.outC, WINOGRAD_SUB_ROWS, t.count);
-  return { mBlock: m.block, mBlocks: m.count, tBlock: t.block, tBlocks: t.count };
+/** Winograd's tile, or null for an algorithm without. */
+export function winogradTileOf(algorithm: ConvAlgorithm): WinogradTile | null {
+  switch (algorithm) {
+    case "winograd2":
+      return 2;
+    case "winograd4":
+      return 4;
+    case "winograd6":
+      return 6;
+    default:
+      return null;
+  }
 }

@@ -14,6 +14,8 @@ const PAGE_BYTES = 65536;
 /** Everything starts on a cache line. */
 const UNIT_BYTES = 64;
 const MAX_PAGES = 65536;
+/** Kernels may look this far behind a tensor (assembly/winograd-patch.ts); nothing is stored there. */
+const CLEAR_BYTES = 64;
 
 /** A block of the arena. */
 export class WasmBuffer implements Buffer {
@@ -117,8 +119,8 @@ export class Arena {
 
   private takeEnd(size: number): WasmBuffer | null {
     const end = this.end + size;
-    if (end > this.maxBytes) return null;
-    const missing = end - this.memory.buffer.byteLength;
+    if (end + CLEAR_BYTES > this.maxBytes) return null;
+    const missing = end + CLEAR_BYTES - this.memory.buffer.byteLength;
     if (missing > 0) {
       try {
         this.memory.grow(Math.ceil(missing / PAGE_BYTES));

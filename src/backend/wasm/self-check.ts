@@ -89,11 +89,11 @@ function prepare(memory: WebAssembly.Memory, arena: Arena, kernelNames: readonly
   const flat = { x: inputs(LINEAR.batch * LINEAR.inFeatures), weight: inputs(LINEAR.outFeatures * LINEAR.inFeatures) };
 
   const launches: Launch[] = [];
-  const add = (call: KernelCall<number>, convAlgorithm: "im2col" | "winograd"): void => {
+  const add = (call: KernelCall<number>, convAlgorithm: "im2col" | "winograd4"): void => {
     const bytes = scratchBytes(call, { convAlgorithm });
     launches.push(...lower(call, bytes === 0 ? 0 : allocate(bytes / 4).address, { convAlgorithm }));
   };
-  for (const algorithm of ["im2col", "winograd"] as const) {
+  for (const algorithm of ["im2col", "winograd4"] as const) {
     const forward = { x, weight, bias: null, y: output(yFloats) };
     add({ kernel: "conv2dForward", shape: { ...CONV2D, relu: false }, tensors: forward }, algorithm);
     const backward = { dy, weight, bias: null, mask: null, dx: output(xFloats) };

@@ -1,18 +1,25 @@
 /** Convolution: im2col or Winograd, in all three directions. */
 import type { Conv2dShape } from "../../backend.js";
-import { CONV2D_ARGUMENTS, WINOGRAD_ARGUMENTS } from "../arguments.js";
+import { CONV2D_ARGUMENTS } from "../arguments.js";
 import {
+  type ConvDirection,
   type Cut,
   conv2dAlgorithm,
   cutConv2dBackwardInput,
   cutConv2dBackwardWeight,
   cutConv2dForward,
-  cutWinograd,
   KC,
-  WINOGRAD_SUB_ROWS,
-  type WinogradShape,
+  winogradTileOf,
 } from "../conv-plan.js";
-import { type Launch, type Lowerings, launch, NONE, type Values } from "./launch.js";
+import type { WinogradTile } from "../winograd-plan.js";
+import { type Launch, type Lowerings, type LoweringOptions, launch, NONE, type Values } from "./launch.js";
+import {
+  transposed,
+  winogradGradientLaunches,
+  winogradGradientScratchBytes,
+  winogradLaunches,
+  winogradScratchBytes,
+} from "./winograd.js";
 
 /** Bytes of the offset table of assembly/im2col.ts for blocks of `columns` columns. */
 function offsetTableBytes(s: Conv2dShape, columns: number): number {
@@ -35,41 +42,28 @@ function conv2dLaunch(
   return launch(kernel, CONV2D_ARGUMENTS, { ...s, ...cut, ...addresses }, grains, workerBytes);
 }
 
-/** The convolution of dy that gives dx. */
-function transposed({ batch, inC, inH, inW, outC, outH, outW, padH, padW }: Conv2dShape): WinogradShape {
-  return { batch, inC: outC, inH: outH, inW: outW, outC: inC, outH: inH, outW: inW, padH: 2 - padH, padW: 2 - padW };
-}
-
-function winogradWeightBytes(s: Conv2dShape): number {
-  return 16 * s.outC * s.inC * 4;
-}
-
-function winogradLaunches(
-  { batch, inC, inH, inW, outC, outH, outW, padH, padW }: WinogradShape,
-  values: Values<typeof WINOGRAD_ARGUMENTS>,
-): Launch[] {
-  const shape = { batch, inC, inH, inW, outC, outH, outW, padH, padW };
-  const cut = cutWinograd(shape);
-  const all = { ...shape, ...cut, ...values };
-  const tileBytes = cut.tBlock * 4;
-  // V with its padding, M, and the table of tiles with its flags.
-  const workerBytes = 16 * (inC * tileBytes + 64) + 16 * WINOGRAD_SUB_ROWS * tileBytes + 16 * tileBytes + cut.tBlock;
-  return [
-    launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, Math.ceil(outC / 4)),
-    launch("winogradConv2d", WINOGRAD_ARGUMENTS, all, cut.mBlocks * cut.tBlocks, workerBytes),
-  ];
+/** The tile of the Winograd kernel that computes this, or null where another algorithm does. */
+function winogradTile(
+  s: Conv2dShape,
+  { convAlgorithm }: LoweringOptions,
+  direction: ConvDirection,
+): WinogradTile | null {
+  return winogradTileOf(conv2dAlgorithm(s, convAlgorithm, direction));
 }
 
 export const CONV2D_LOWERINGS = {
   conv2dForward: {
-    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm),
-    scratchBytes: (s, { convAlgorithm }) =>
-      conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : 0,
-    launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, { convAlgorithm }) {
+    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "forward"),
+    scratchBytes(s, options) {
+      const tile = winogradTile(s, options, "forward");
+      return tile === null ? 0 : winogradScratchBytes(s, tile);
+    },
+    launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, options) {
       const relu = Number(rectify);
-      if (conv2dAlgorithm(s, convAlgorithm) === "winograd") {
+      const tile = winogradTile(s, options, "forward");
+      if (tile !== null) {
         const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
-        return winogradLaunches(s, { x, weight, bias, y, callScratch, relu, ...strides });
+        return winogradLaunches(s, tile, callScratch, { x, weight, bias, y, relu, ...strides });
       }
       const cut = cutConv2dForward(s);
       const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
@@ -79,14 +73,17 @@ export const CONV2D_LOWERINGS = {
   },
 
   conv2dBackwardInput: {
-    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm),
-    scratchBytes: (s, { convAlgorithm }) =>
-      conv2dAlgorithm(s, convAlgorithm) === "winograd" ? winogradWeightBytes(s) : weightBytes(s),
-    launches(s, { dy, weight, bias, mask, dx }, callScratch, { convAlgorithm }) {
-      if (conv2dAlgorithm(s, convAlgorithm) === "winograd") {
+    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "backwardInput"),
+    scratchBytes(s, options) {
+      const tile = winogradTile(s, options, "backwardInput");
+      return tile === null ? weightBytes(s) : winogradScratchBytes(transposed(s), tile);
+    },
+    launches(s, { dy, weight, bias, mask, dx }, callScratch, options) {
+      const tile = winogradTile(s, options, "backwardInput");
+      if (tile !== null) {
         // dx is dy convolved with the filters turned by 180 degrees, input and output channels exchanged.
         const strides = { outStride: 9, inStride: s.inC * 9, flip: 1 };
-        return winogradLaunches(transposed(s), { x: dy, weight, bias, mask, y: dx, callScratch, ...strides });
+        return winogradLaunches(transposed(s), tile, callScratch, { x: dy, weight, bias, mask, y: dx, ...strides });
       }
       const cut = cutConv2dBackwardInput(s);
       const taps = s.kH * s.kW;
@@ -101,12 +98,18 @@ export const CONV2D_LOWERINGS = {
   },
 
   conv2dBackwardWeight: {
-    algorithm: () => "im2col",
-    scratchBytes(s) {
+    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "backwardWeight"),
+    scratchBytes(s, options) {
+      const tile = winogradTile(s, options, "backwardWeight");
+      if (tile !== null) return winogradGradientScratchBytes(s, tile);
       const { chunks } = cutConv2dBackwardWeight(s);
       return chunks === 1 ? 0 : chunks * weightBytes(s);
     },
-    launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch) {
+    launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch, options) {
+      const tile = winogradTile(s, options, "backwardWeight");
+      if (tile !== null) {
+        return winogradGradientLaunches(s, tile, callScratch, { x, dy, dWeight, accumulate: Number(accumulate) });
+      }
       const cut = cutConv2dBackwardWeight(s);
       const floats = (KC + cut.groupBlock * cut.mBlock) * cut.nBlock + cut.mBlock * KC;
       const workerBytes = floats * 4 + offsetTableBytes(s, KC);

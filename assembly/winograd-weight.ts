@@ -1,0 +1,177 @@
+// Weight gradient by Winograd's F(m×m, 3×3): for each of the α² places of a tile dU[outC × inC] = Zᵀ · V, summed over the tiles
+// of all images, where V = Bᵀ·d·B are the input's tiles and Z = A·dy·Aᵀ those of dy; dWeight = Gᵀ·dU·G once at the end.
+// Tiles are taken in chunks, given by the shape (src/backend/wasm/conv-plan.ts), so that V and Z stay in a large cache:
+//
+//   winogradGradientTiles     v: α² planes of panels of 8 input channels, a row per tile         + 64 bytes a plane
+//                             z: α² planes of groups of 4 output channels, form Columns          + 64 bytes a plane
+//   winogradGradientProduct   du (+)= Zᵀ·V: α² planes of [outC4 × inC8]                          + 64 bytes a plane
+//     … both once for each chunk, then
+//   winogradGradientWeight    dWeight (+)= Gᵀ·du·G
+//
+// Next layers down: winograd-patch.ts, winograd-tile.ts, gemm.ts.
+import { gemmPackedColumns, PANEL_ROW_BYTES } from "./gemm";
+import { readPatch } from "./winograd-patch";
+import { transformGradientTile, transformInputTile, transformInverse } from "./winograd-tile";
+
+/** Tiles and channels of one grain of the transforms. */
+const TILE_BLOCK: i32 = 32;
+const CHANNEL_BLOCK: i32 = 64;
+/** Output channels of one grain of the product. */
+const ROW_BLOCK: i32 = 128;
+
+/** Argument record of Winograd's weight gradient. */
+@unmanaged
+export class WinogradGradientArgs {
+  x: usize;
+  dy: usize;
+  dWeight: usize;
+  v: usize;
+  z: usize;
+  du: usize;
+  batch: i32;
+  inC: i32;
+  inH: i32;
+  inW: i32;
+  outC: i32;
+  outH: i32;
+  outW: i32;
+  padH: i32;
+  padW: i32;
+  /** Rows and columns of outputs of a tile: 2, 4 or 6. */
+  tile: i32;
+  /** The chunk's first tile and the number of its tiles. */
+  tileBegin: i32;
+  tileCount: i32;
+  /** Tiles that v and z have room for: a multiple of 4. */
+  chunk: i32;
+  /** winogradGradientProduct: 1 adds to du; winogradGradientWeight: 1 adds to dWeight. */
+  accumulate: i32;
+}
+
+function inputPlaneBytes(s: WinogradGradientArgs): usize {
+  return <usize>((s.inC + 7) >> 3) * <usize>s.chunk * PANEL_ROW_BYTES + 64;
+}
+
+function gradientPlaneBytes(s: WinogradGradientArgs): usize {
+  return ((<usize>((s.outC + 3) >> 2) * <usize>s.chunk) << 4) + 64;
+}
+
+function productRowBytes(s: WinogradGradientArgs): usize {
+  return <usize>((s.inC + 7) >> 3) * PANEL_ROW_BYTES;
+}
+
+function productPlaneBytes(s: WinogradGradientArgs): usize {
+  return <usize>((s.outC + 3) & ~3) * productRowBytes(s) + 64;
+}
+
+/**
+ * v and z of the chunk. Grain g: tiles block g / blocks (TILE_BLOCK of them) of channels block g % blocks (CHANNEL_BLOCK of
+ * them): those of the input first, then those of dy. The tiles that fill the last four up are 0.
+ * Worker scratch: 2·α² vectors.
+ */
+export function winogradGradientTiles(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<WinogradGradientArgs>(args);
+  const inBlocks = (s.inC + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK;
+  const blocks = inBlocks + (s.outC + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK;
+  const paddedCount = (s.tileCount + 3) & ~3;
+  for (let grain = grainBegin; grain < grainEnd; grain++) {
+    const t0 = (grain / blocks) * TILE_BLOCK;
+    const tEnd = min(paddedCount, t0 + TILE_BLOCK);
+    const block = grain % blocks;
+    if (block < inBlocks) {
+      const c0 = block * CHANNEL_BLOCK;
+      transformInputs(s, scratch, t0, tEnd, c0, min(s.inC, c0 + CHANNEL_BLOCK));
+    } else {
+      const o0 = (block - inBlocks) * CHANNEL_BLOCK;
+      transformGradients(s, scratch, t0, tEnd, o0, min(s.outC, o0 + CHANNEL_BLOCK));
+    }
+  }
+}
+
+function transformInputs(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i32, c0: i32, cEnd: i32): void {
+  const tile = s.tile;
+  const tilesW = (s.outW + tile - 1) / tile;
+  const tilesH = (s.outH + tile - 1) / tile;
+  const channelBytes = (<usize>s.inH * s.inW) << 2;
+  const planeBytes = inputPlaneBytes(s);
+  const panelBytes = <usize>s.chunk * PANEL_ROW_BYTES;
+  for (let panel = c0; panel < cEnd; panel += 8) {
+    for (let t = t0; t < tEnd; t++) {
+      const row = (s.tileBegin + t) / tilesW;
+      const image = row / tilesH;
+      // A tile beyond the last one lies below the plane: all zeros.
+      const top = t < s.tileCount ? (row - image * tilesH) * tile - s.padH : s.inH;
+      const left = (s.tileBegin + t - row * tilesW) * tile - s.padW;
+      const planes = s.x + <usize>image * s.inC * channelBytes;
+      for (let c = panel; c < min(cEnd, panel + 8); c += 4) {
+        readPatch(work, planes, channelBytes, c, s.inC, s.inH, s.inW, top, left, tile + 2);
+        const to = s.v + <usize>(c >> 3) * panelBytes + <usize>t * PANEL_ROW_BYTES + ((<usize>(c & 4)) << 2);
+        transformInputTile(tile, work, to, planeBytes);
+      }
+    }
+  }
+}
+
+function transformGradients(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i32, o0: i32, oEnd: i32): void {
+  const tile = s.tile;
+  const tilesW = (s.outW + tile - 1) / tile;
+  const tilesH = (s.outH + tile - 1) / tile;
+  const channelBytes = (<usize>s.outH * s.outW) << 2;
+  const planeBytes = gradientPlaneBytes(s);
+  const groupBytes = (<usize>s.chunk) << 4;
+  for (let o = o0; o < oEnd; o += 4) {
+    for (let t = t0; t < tEnd; t++) {
+      const row = (s.tileBegin + t) / tilesW;
+      const image = row / tilesH;
+      const top = t < s.tileCount ? (row - image * tilesH) * tile : s.outH;
+      const left = (s.tileBegin + t - row * tilesW) * tile;
+      const planes = s.dy + <usize>image * s.outC * channelBytes;
+      readPatch(work, planes, channelBytes, o, s.outC, s.outH, s.outW, top, left, tile);
+      transformGradientTile(tile, work, s.z + <usize>(o >> 2) * groupBytes + ((<usize>t) << 4), planeBytes);
+    }
+  }
+}
+
+/** du (+)= Zᵀ·V of the chunk. Grain g: output channels block g / α² (ROW_BLOCK of them) of place g % α². */
+export function winogradGradientProduct(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<WinogradGradientArgs>(args);
+  const places = (s.tile + 2) * (s.tile + 2);
+  const panels = (s.inC + 7) >> 3;
+  const panelBytes = <usize>s.chunk * PANEL_ROW_BYTES;
+  const groupBytes = (<usize>s.chunk) << 4;
+  const rowBytes = productRowBytes(s);
+  const count = (s.tileCount + 3) & ~3;
+  for (let grain = grainBegin; grain < grainEnd; grain++) {
+    const place = grain % places;
+    const o0 = (grain / places) * ROW_BLOCK;
+    const groups = (min(ROW_BLOCK, s.outC - o0) + 3) >> 2;
+    const a = s.z + <usize>place * gradientPlaneBytes(s) + <usize>(o0 >> 2) * groupBytes;
+    const b = s.v + <usize>place * inputPlaneBytes(s);
+    const c = s.du + <usize>place * productPlaneBytes(s) + <usize>o0 * rowBytes;
+    gemmPackedColumns(a, groupBytes, b, panelBytes, c, rowBytes, groups, panels, count, s.accumulate != 0);
+  }
+}
+
+/** dWeight (+)= Gᵀ·du·G. Grain g: output channel g. Worker scratch: 3·α + 9 vectors. */
+export function winogradGradientWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
+  const s = changetype<WinogradGradientArgs>(args);
+  const rowBytes = productRowBytes(s);
+  const planeBytes = productPlaneBytes(s);
+  for (let o = grainBegin; o < grainEnd; o++) {
+    for (let c = 0; c < s.inC; c += 4) {
+      const from = s.du + <usize>o * rowBytes + ((<usize>c) << 2);
+      const taps = transformInverse(s.tile, from, planeBytes, scratch);
+      const count = min(4, s.inC - c);
+      let to = s.dWeight + ((<usize>((o * s.inC + c) * 9)) << 2);
+      for (let lane = 0; lane < count; lane++) {
+        let at = taps + ((<usize>lane) << 2);
+        for (let t = 0; t < 9; t++) {
+          const value = load<f32>(at);
+          store<f32>(to, s.accumulate ? load<f32>(to) + value : value);
+          at += 16;
+          to += 4;
+        }
+      }
+    }
+  }
+}

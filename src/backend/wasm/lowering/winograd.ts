@@ -1,0 +1,94 @@
+/** Winograd's convolution: launches of the forward pass (and, exchanged, the input gradient) and of the weight gradient. */
+import { WINOGRAD_ARGUMENTS, WINOGRAD_GRADIENT_ARGUMENTS } from "../arguments.js";
+import {
+  CHANNEL_BLOCK,
+  cutWinograd,
+  cutWinogradGradient,
+  ROW_BLOCK,
+  TILE_BLOCK,
+  type WinogradShape,
+  type WinogradTile,
+  winogradInputBytes,
+  winogradTransformBytes,
+  winogradWeightBytes,
+  winogradWorkerBytes,
+} from "../winograd-plan.js";
+import { type Launch, launch, type Values } from "./launch.js";
+
+/** The fields that the kernels take; a shape may have others. */
+function sizesOf({ batch, inC, inH, inW, outC, outH, outW, padH, padW }: WinogradShape): WinogradShape {
+  return { batch, inC, inH, inW, outC, outH, outW, padH, padW };
+}
+
+/** The convolution of dy that gives dx. */
+export function transposed(s: WinogradShape): WinogradShape {
+  const { batch, inC, inH, inW, outC, outH, outW, padH, padW } = s;
+  return { batch, inC: outC, inH: outH, inW: outW, outC: inC, outH: inH, outW: inW, padH: 2 - padH, padW: 2 - padW };
+}
+
+/** Shared scratch memory: the transformed filters, then the transformed input. */
+export function winogradScratchBytes(s: WinogradShape, tile: WinogradTile): number {
+  return align(winogradWeightBytes(s, tile)) + winogradInputBytes(s, tile, cutWinograd(s, tile));
+}
+
+export function winogradLaunches(
+  s: WinogradShape,
+  tile: WinogradTile,
+  callScratch: number,
+  values: Values<typeof WINOGRAD_ARGUMENTS>,
+): Launch[] {
+  const { inputFirst, ...cut } = cutWinograd(s, tile);
+  const u = callScratch;
+  const v = inputFirst ? callScratch + align(winogradWeightBytes(s, tile)) : 0;
+  const all = { ...sizesOf(s), ...cut, ...values, tile, u, v };
+  const transformBytes = winogradTransformBytes(tile);
+  const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK);
+  const weightGrains = Math.ceil(s.outC / 8) * channelBlocks;
+  const workerBytes = winogradWorkerBytes(s, tile, { inputFirst, ...cut });
+  const launches = [launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, weightGrains, transformBytes + 64 * 16)];
+  if (inputFirst) {
+    const grains = cut.tBlocks * channelBlocks;
+    launches.push(launch("winogradTransformInput", WINOGRAD_ARGUMENTS, all, grains, transformBytes));
+  }
+  launches.push(launch("winogradConv2d", WINOGRAD_ARGUMENTS, all, cut.mBlocks * cut.tBlocks, workerBytes));
+  return launches;
+}
+
+/** Shared scratch memory of the weight gradient: a chunk's transformed input and gradients, and the sum of products. */
+export function winogradGradientScratchBytes(s: WinogradShape, tile: WinogradTile): number {
+  const { inputBytes, gradientBytes, productBytes } = cutWinogradGradient(s, tile);
+  return align(inputBytes) + align(gradientBytes) + productBytes;
+}
+
+export function winogradGradientLaunches(
+  s: WinogradShape,
+  tile: WinogradTile,
+  callScratch: number,
+  values: Values<typeof WINOGRAD_GRADIENT_ARGUMENTS>,
+): Launch[] {
+  const { chunk, chunks, tiles, inputBytes, gradientBytes } = cutWinogradGradient(s, tile);
+  const v = callScratch;
+  const z = v + align(inputBytes);
+  const du = z + align(gradientBytes);
+  const all = { ...sizesOf(s), ...values, tile, chunk, v, z, du };
+  const places = (tile + 2) ** 2;
+  const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK) + Math.ceil(s.outC / CHANNEL_BLOCK);
+  const bytes = winogradTransformBytes(tile);
+  const launches: Launch[] = [];
+  for (let index = 0; index < chunks; index++) {
+    const tileBegin = index * chunk;
+    const tileCount = Math.min(chunk, tiles - tileBegin);
+    const part = { ...all, tileBegin, tileCount, accumulate: Number(index > 0) };
+    const tileGrains = Math.ceil(tileCount / TILE_BLOCK) * channelBlocks;
+    const productGrains = places * Math.ceil(s.outC / ROW_BLOCK);
+    launches.push(launch("winogradGradientTiles", WINOGRAD_GRADIENT_ARGUMENTS, part, tileGrains, bytes));
+    launches.push(launch("winogradGradientProduct", WINOGRAD_GRADIENT_ARGUMENTS, part, productGrains));
+  }
+  launches.push(launch("winogradGradientWeight", WINOGRAD_GRADIENT_ARGUMENTS, all, s.outC, bytes + 9 * 16));
+  return launches;
+}
+
+/** The next cache line. */
+function align(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
+}

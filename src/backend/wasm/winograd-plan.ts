@@ -1,0 +1,137 @@
+/**
+ * How Winograd's convolutions are cut into grains and how much memory they need: pure functions of the shape. The forward pass and
+ * the input gradient are one kernel (assembly/winograd.ts), the weight gradient another (assembly/winograd-weight.ts).
+ * The cuts decide who computes what; only `chunk` of the weight gradient is part of the result.
+ */
+import { blocks, rowBlocks, WANTED_GRAINS } from "./conv-plan.js";
+
+/** Rows and columns of outputs of a tile. */
+export type WinogradTile = 2 | 4 | 6;
+
+/** A 3x3 stride-1 convolution as Winograd's kernels see it; the input gradient is one too, with in and out exchanged. */
+export interface WinogradShape {
+  readonly batch: number;
+  readonly inC: number;
+  readonly inH: number;
+  readonly inW: number;
+  readonly outC: number;
+  readonly outH: number;
+  readonly outW: number;
+  readonly padH: number;
+  readonly padW: number;
+}
+
+export interface WinogradCut {
+  readonly mBlock: number;
+  readonly mBlocks: number;
+  readonly tBlock: number;
+  readonly tBlocks: number;
+  /** One launch transforms the input of all tiles first; else each grain that of its own tiles. */
+  readonly inputFirst: boolean;
+}
+
+/** COLUMNS of assembly/winograd.ts. */
+const COLUMNS = 64;
+/** CHANNEL_BLOCK of assembly/winograd.ts and winograd-weight.ts. */
+export const CHANNEL_BLOCK = 64;
+/** TILE_BLOCK of assembly/winograd-weight.ts. */
+export const TILE_BLOCK = 32;
+/** ROW_BLOCK of assembly/winograd-weight.ts. */
+export const ROW_BLOCK = 128;
+
+/** What a grain transforms and multiplies at a time is kept within this: a second-level cache. */
+const BLOCK_BYTES = 1 << 20;
+const MAX_TILES = 64;
+const MIN_TILES = 16;
+
+function padded(channels: number, unit: number): number {
+  return Math.ceil(channels / unit) * unit;
+}
+
+/** Places of a transformed tile. */
+function placesOf(tile: WinogradTile): number {
+  return (tile + 2) ** 2;
+}
+
+function tilesOf({ batch, outH, outW }: WinogradShape, tile: WinogradTile): number {
+  return batch * Math.ceil(outH / tile) * Math.ceil(outW / tile);
+}
+
+/** Grains of the convolution: `tBlock` tiles by `mBlock` output channels. */
+export function cutWinograd(s: WinogradShape, tile: WinogradTile): WinogradCut {
+  const tiles = tilesOf(s, tile);
+  const tileBytes = placesOf(tile) * 4 * (padded(s.inC, 4) + COLUMNS);
+  const fitting = Math.floor(BLOCK_BYTES / tileBytes / 4) * 4;
+  const own = blocks(tiles, Math.min(MAX_TILES, Math.max(MIN_TILES, fitting)), 4);
+  if (own.count >= WANTED_GRAINS) {
+    return { mBlock: s.outC, mBlocks: 1, tBlock: own.block, tBlocks: own.count, inputFirst: false };
+  }
+  const shared = blocks(tiles, MAX_TILES, 4);
+  const m = rowBlocks(s.outC, s.outC, 32, shared.count, 8);
+  return { mBlock: m.block, mBlocks: m.count, tBlock: shared.block, tBlocks: shared.count, inputFirst: true };
+}
+
+/** Bytes of the transformed filters. */
+export function winogradWeightBytes(s: WinogradShape, tile: WinogradTile): number {
+  return placesOf(tile) * (padded(s.outC, 8) * padded(s.inC, 4) * 4 + 64);
+}
+
+/** Bytes of the transformed input of one block of tiles. */
+function blockBytes(s: WinogradShape, tile: WinogradTile, { tBlock }: WinogradCut): number {
+  return placesOf(tile) * (tBlock * padded(s.inC, 4) * 4 + 64);
+}
+
+/** Bytes of the transformed input of all tiles, where it is made first. */
+export function winogradInputBytes(s: WinogradShape, tile: WinogradTile, cut: WinogradCut): number {
+  return cut.inputFirst ? cut.tBlocks * blockBytes(s, tile, cut) : 0;
+}
+
+/** Memory that each worker needs for the convolution itself. */
+export function winogradWorkerBytes(s: WinogradShape, tile: WinogradTile, cut: WinogradCut): number {
+  const products = placesOf(tile) * (cut.tBlock * COLUMNS * 4 + 64);
+  return (cut.inputFirst ? 0 : blockBytes(s, tile, cut)) + products + winogradTransformBytes(tile);
+}
+
+/** Memory that each worker needs for a transform: two patches of vectors. */
+export function winogradTransformBytes(tile: WinogradTile): number {
+  return 2 * placesOf(tile) * 16;
+}
+
+/** Transformed tiles of one chunk of the weight gradient are kept within this: a third-level cache, where the sum allows it. */
+const CHUNK_BYTES = 8 << 20;
+/** They take no more shared scratch memory than this. */
+const MAX_CHUNK_BYTES = 64 << 20;
+
+export interface WinogradGradientCut {
+  /** Tiles of a chunk, a multiple of 4, and the number of chunks. */
+  readonly chunk: number;
+  readonly chunks: number;
+  readonly tiles: number;
+  /** Bytes of the chunk's transformed input, of its transformed gradients, and of the sum of products. */
+  readonly inputBytes: number;
+  readonly gradientBytes: number;
+  readonly productBytes: number;
+}
+
+/**
+ * Chunks of the weight gradient's sum over tiles. Each chunk reads and writes the sum of products once, so it has at least twice
+ * as many tiles as make that traffic equal to the tiles' own.
+ */
+export function cutWinogradGradient(s: WinogradShape, tile: WinogradTile): WinogradGradientCut {
+  const places = placesOf(tile);
+  const tiles = tilesOf(s, tile);
+  const inC = padded(s.inC, 8);
+  const outC = padded(s.outC, 4);
+  const cached = Math.floor(CHUNK_BYTES / (places * 4 * (inC + outC)));
+  const balanced = Math.ceil((2 * inC * outC) / (inC + outC));
+  const fitting = Math.floor(MAX_CHUNK_BYTES / (places * 16 * (inC + outC))) * 4;
+  const { block, count } = blocks(tiles, Math.max(4, Math.min(fitting, Math.max(cached, balanced))), 4);
+  return {
+    chunk: block,
+    chunks: count,
+    tiles,
+    inputBytes: places * (inC * block * 4 + 64),
+    gradientBytes: places * (outC * block * 4 + 64),
+    productBytes: places * (outC * inC * 4 + 64),
+  };
+}
