@@ -37,6 +37,12 @@ export interface EngineOptions {
    * of the largest value, where auto's are 1e-5); or always by `im2col`, or by Winograd's F(2x2), F(4x4) or F(6x6) where it is possible.
    */
   readonly convAlgorithm?: "auto" | "exact" | "im2col" | "winograd2" | "winograd4" | "winograd6";
+  /**
+   * Keep the transformed filters of Winograd's convolutions beside the weights until these change: four times the bytes of a 3x3
+   * weight with F(4x4), for not making them anew in each program. Default true; false where memory is dearer than time. When memory
+   * is full they are dropped anyway. The bits are the same.
+   */
+  readonly keepTransformedWeights?: boolean;
   /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address. */
   readonly memoryMaxBytes?: number;
   /** Where tensor memory starts, in bytes; for tests of addresses above 2 GiB. */
@@ -48,7 +54,13 @@ export const MAX_THREADS = 256;
 
 /** Makes an engine. Throws UsageError for options that make no sense, BackendError where WebAssembly SIMD is missing. */
 export async function createEngineOn(host: Host, options: EngineOptions): Promise<Engine> {
-  return new Engine(await createBackend(host, options), () => host.collectGarbage());
+  const { keepTransformedWeights = true } = options;
+  if (typeof keepTransformedWeights !== "boolean") {
+    throw new UsageError(
+      `createEngine: keepTransformedWeights must be true or false (keepTransformedWeights ${String(keepTransformedWeights)}). Leave it out.`,
+    );
+  }
+  return new Engine(await createBackend(host, options), () => host.collectGarbage(), { keepTransformedWeights });
 }
 
 /** What engines find on a host. */

@@ -402,8 +402,11 @@ export interface Buffer {
   readonly sizeBytes: number;
 }
 
-/** Where a tensor of a plan lies: in a buffer, or in one of the plan's slots (memory that is reused inside the program). */
-export type Place = ({ readonly buffer: Buffer } | { readonly slot: number }) & {
+/** Memory of a plan: a buffer, or one of the plan's slots (memory that is reused inside the program). */
+export type Room = { readonly buffer: Buffer } | { readonly slot: number };
+
+/** Where a tensor of a plan lies. */
+export type Place = Room & {
   readonly length: number;
   readonly dtype: DataType;
 };
@@ -428,8 +431,23 @@ export interface PlannedCall {
   readonly call: KernelCall<Place>;
   /** Slot of the kernel's shared scratch memory, or null where {@link Backend.scratchBytes} is 0. */
   readonly scratch: number | null;
+  /** Where the call's {@link Backend.derivedOf} is, or null where it has none. */
+  readonly derived: PlannedDerived | null;
   /** For error messages: `conv2d` of `features.3`. */
   readonly label: string;
+}
+
+/** What a call makes of its weight alone before it does anything else: a transformed copy. */
+export interface Derived {
+  /** Calls on the same weight with the same key make the same bytes. */
+  readonly key: string;
+  readonly sizeBytes: number;
+}
+
+export interface PlannedDerived {
+  readonly room: Room;
+  /** It is there already, from an earlier call: not to be made. */
+  readonly fresh: boolean;
 }
 
 /** A plan that is loaded: its slots have memory and its uploads are done. Runs in pieces, for the step-through. */
@@ -474,6 +492,8 @@ export interface Backend {
   sizeBytes(length: number, dtype: DataType): number;
   /** Shared scratch memory that a call of this kernel needs. */
   scratchBytes(call: KernelCall<unknown>): number;
+  /** What a call of this kernel makes of its weight alone and works on; null where nothing is worth keeping. */
+  derivedOf(call: KernelCall<unknown>): Derived | null;
   /** Throws BackendError, naming `label`, when memory is full. */
   allocate(sizeBytes: number, label: string): Buffer;
   release(buffer: Buffer): void;

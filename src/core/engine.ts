@@ -21,7 +21,7 @@ import { callLabel, isWritten, type Phase, Program } from "./program.js";
 import { Runner, type Step } from "./runner.js";
 import { seal } from "./seal.js";
 import { type Shape, sizeOf } from "./shape.js";
-import { Storage } from "./storage.js";
+import { type KeptMemory, Storage } from "./storage.js";
 import { Parameter, StateTensor, Tensor } from "./tensor.js";
 
 /** Records operations into programs and runs them; owns all tensors made with it. Made by createEngine. */
@@ -38,14 +38,15 @@ export class Engine {
   /** The newest awaited loss whose backward pass has not been asked for: what it saved stays. */
   private liveTape: { readonly root: TapeNode; readonly storages: Storage[] } | null = null;
   private readonly runner: Runner;
-  private readonly finalizer: FinalizationRegistry<Storage["memory"]>;
+  private readonly finalizer: FinalizationRegistry<KeptMemory>;
 
   /** @param collectGarbage called when memory is full, before that becomes an error. */
   constructor(
     readonly backend: Backend,
     collectGarbage: () => Promise<void>,
+    options: { readonly keepTransformedWeights: boolean },
   ) {
-    this.runner = new Runner(backend, collectGarbage);
+    this.runner = new Runner(backend, collectGarbage, options);
     this.finalizer = new FinalizationRegistry((memory) => this.runner.release(memory));
   }
 

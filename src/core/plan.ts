@@ -1,6 +1,7 @@
 /**
  * Turns a sealed program into a plan a backend can run: every tensor gets a place, kept ones in buffers of their own,
- * all others in slots that memory-plan.ts shares out by last use. Before that, fuse.ts rewrites the calls.
+ * all others in slots that memory-plan.ts shares out by last use. Before that, fuse.ts rewrites the calls. What calls derive of a
+ * weight is kept beside it (derived.ts), or lives for one call where the program writes the weight later on.
  */
 import {
   type Backend,
@@ -10,7 +11,9 @@ import {
   type KernelName,
   type Place,
   type Plan,
+  type PlannedDerived,
 } from "../backend/backend.js";
+import type { DerivedCache } from "./derived.js";
 import { UsageError } from "./errors.js";
 import { fuse } from "./fuse.js";
 import { type Lifespan, planSlots } from "./memory-plan.js";
@@ -22,19 +25,28 @@ export interface BuiltPlan {
   /** What plan.calls do, call by call: what was recorded, or several of that in one. */
   readonly calls: readonly RecordedCall[];
   placeOf(storage: Storage): Place;
+  /** Says that all calls have run. */
+  settle(): void;
   /** Releases the buffers that were allocated for this plan, when it cannot be loaded. */
   giveBack(): void;
 }
 
-/**
- * To `inspect`, for the step-through, calls are those that were recorded and every value keeps its own memory to the end. The bits
- * are the same.
- */
+export interface PlanOptions {
+  /**
+   * For the step-through: calls are those that were recorded, and every value keeps its own memory to the end. The bits are the
+   * same.
+   */
+  readonly inspect: boolean;
+  /** Null: nothing that is derived of weights outlives its call. */
+  readonly derived: DerivedCache | null;
+}
+
+/** @throws MemoryFullError where the kept values do not fit; whatever was taken for them is given back. */
 export function buildPlan(
   backend: Backend,
   parts: readonly Program[],
   recorded: readonly RecordedCall[],
-  { inspect }: { inspect: boolean },
+  { inspect, derived: cache }: PlanOptions,
 ): BuiltPlan {
   const awaited = new Set(parts.flatMap((part) => part.reads.map(({ storage }) => storage)));
   const isObserved = (storage: Storage): boolean => storage.lifetime === "kept" || awaited.has(storage);
@@ -46,9 +58,32 @@ export function buildPlan(
     const sizeBytes = backend.scratchBytes(toKernelCall(call, () => null));
     return sizeBytes > 0 ? lifespans.push({ sizeBytes, first: i, last: i }) - 1 : null;
   });
+
+  const lastWrite = lastWrites(parts, calls);
+  const use = cache?.begin();
+  const planDerived = calls.map((call, i): (() => PlannedDerived) | null => {
+    const derived = backend.derivedOf(toKernelCall(call, () => null));
+    if (derived === null) return null;
+    const weight = call.tensors.weight?.storage;
+    const version = weight && call.versions.get(weight);
+    if (use && weight && version !== undefined && (lastWrite.get(weight) ?? -1) < i) {
+      return () => use.take(weight, version, derived);
+    }
+    const span = lifespans.push({ sizeBytes: derived.sizeBytes, first: i, last: i }) - 1;
+    return () => ({ room: { slot: slotOf[span] }, fresh: false });
+  });
   const { slotOf, slotBytes } = planSlots(lifespans, !inspect);
 
-  const { giveBack } = allocateKept(backend, parts, calls);
+  // Of the values of before this program.
+  for (const { memory } of lastWrite.keys()) cache?.drop(memory);
+  const kept: Storage[] = [];
+  const giveBack = (): void => {
+    for (const { memory } of kept) {
+      if (memory.buffer) backend.release(memory.buffer);
+      memory.buffer = null;
+    }
+    use?.giveBack();
+  };
   const placeOf = (storage: Storage): Place => {
     const { length, dtype } = storage;
     const index = spanOf.get(storage);
@@ -59,11 +94,13 @@ export function buildPlan(
     }
     return { buffer, length, dtype };
   };
-  return {
-    calls,
-    placeOf,
-    giveBack,
-    plan: {
+  const makePlan = (): Plan => {
+    for (const storage of lastWrite.keys()) {
+      if (storage.lifetime !== "kept" || storage.memory.buffer !== null) continue;
+      storage.memory.buffer = backend.allocate(backend.sizeBytes(storage.length, storage.dtype), storage.label);
+      kept.push(storage);
+    }
+    return {
       slotBytes,
       uploads: parts.flatMap((part) => part.uploads.map(({ storage, data }) => ({ place: placeOf(storage), data }))),
       calls: calls.map((call, i) => {
@@ -71,11 +108,18 @@ export function buildPlan(
         return {
           call: toKernelCall(call, placeOf),
           scratch: scratch === null ? null : slotOf[scratch],
+          derived: planDerived[i]?.() ?? null,
           label: callLabel(call),
         };
       }),
-    },
+    };
   };
+  try {
+    return { calls, placeOf, giveBack, settle: () => use?.settle(), plan: makePlan() };
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
 }
 
 /** From which call to which each value that is not kept must be there; `spanOf` gives its index. */
@@ -129,36 +173,16 @@ function inPlaceOf({ kernel, tensors }: RecordedCall): { output: Storage | null;
   };
 }
 
-/** Gives kept storages that are written for the first time their buffers; none of them if memory runs out. */
-function allocateKept(
-  backend: Backend,
-  parts: readonly Program[],
-  calls: readonly RecordedCall[],
-): { giveBack(): void } {
-  const made: Storage[] = [];
-  const giveBack = (): void => {
-    for (const { memory } of made) {
-      if (memory.buffer) backend.release(memory.buffer);
-      memory.buffer = null;
+/** The last call that writes each storage, −1 for an upload; in the order of their first writes. */
+function lastWrites(parts: readonly Program[], calls: readonly RecordedCall[]): ReadonlyMap<Storage, number> {
+  const last = new Map<Storage, number>();
+  for (const part of parts) for (const { storage } of part.uploads) last.set(storage, -1);
+  calls.forEach((call, i) => {
+    for (const [role, tensor] of Object.entries(call.tensors)) {
+      if (tensor && isWritten(call.kernel, role)) last.set(tensor.storage, i);
     }
-  };
-  const allocate = (storage: Storage): void => {
-    if (storage.lifetime !== "kept" || storage.memory.buffer !== null) return;
-    storage.memory.buffer = backend.allocate(backend.sizeBytes(storage.length, storage.dtype), storage.label);
-    made.push(storage);
-  };
-  try {
-    for (const part of parts) for (const { storage } of part.uploads) allocate(storage);
-    for (const call of calls) {
-      for (const [role, tensor] of Object.entries(call.tensors)) {
-        if (tensor && isWritten(call.kernel, role)) allocate(tensor.storage);
-      }
-    }
-  } catch (error) {
-    giveBack();
-    throw error;
-  }
-  return { giveBack };
+  });
+  return last;
 }
 
 /** The recorded call with every tensor replaced by what stands for it. */

@@ -3,11 +3,12 @@
  * programs, so nobody touches tensor memory while kernels run. Next layers: plan.ts (memory), backend/ (kernels).
  */
 import type { Backend, CallTiming, HostArray, LoadedPlan } from "../backend/backend.js";
+import { DerivedCache } from "./derived.js";
 import { BackendError, MemoryFullError, UsageError } from "./errors.js";
-import { type BuiltPlan, buildPlan } from "./plan.js";
+import { type BuiltPlan, buildPlan, type PlanOptions } from "./plan.js";
 import type { RecordedCall } from "./program.js";
 import { failReads, type SealedProgram } from "./seal.js";
-import type { Storage } from "./storage.js";
+import type { KeptMemory, Storage } from "./storage.js";
 import type { Tensor } from "./tensor.js";
 
 /** One call of a program run step by step. */
@@ -36,11 +37,15 @@ export class Runner {
   private paused = false;
   /** Set when kernels stopped half-way: tensor memory can no longer be trusted. */
   private lost: Error | null = null;
+  private readonly derived: DerivedCache | null;
 
   constructor(
     private readonly backend: Backend,
     private readonly collectGarbage: () => Promise<void>,
-  ) {}
+    { keepTransformedWeights }: { keepTransformedWeights: boolean },
+  ) {
+    this.derived = keepTransformedWeights ? new DerivedCache(backend) : null;
+  }
 
   /** Runs a program in its turn, and delivers what was awaited. */
   async run(sealed: SealedProgram): Promise<void> {
@@ -122,7 +127,8 @@ export class Runner {
   }
 
   /** Gives kept memory back. Safe at any time: it is handed out again between programs only. */
-  release(memory: Storage["memory"]): void {
+  release(memory: KeptMemory): void {
+    this.derived?.drop(memory);
     if (memory.buffer === null) return;
     this.backend.release(memory.buffer);
     memory.buffer = null;
@@ -133,6 +139,7 @@ export class Runner {
     await this.tail;
     if (this.closed) return;
     this.closed = true;
+    this.derived?.dropAll();
     await this.backend.close();
   }
 
@@ -161,18 +168,24 @@ export class Runner {
     }
   }
 
-  /** Plans and loads; a full memory is tried once more without what has become garbage. */
-  private async place(sealed: SealedProgram, options: { inspect: boolean }): Promise<Loaded> {
+  /** Plans and loads; a full memory is tried again without transformed weights, then without what has become garbage. */
+  private async place(sealed: SealedProgram, { inspect }: { inspect: boolean }): Promise<Loaded> {
     try {
-      return await this.placeOnce(sealed, options);
+      return await this.placeOnce(sealed, { inspect, derived: this.derived });
     } catch (error) {
       if (!(error instanceof MemoryFullError)) throw error;
-      await this.collectGarbage();
-      return this.placeOnce(sealed, options);
     }
+    this.derived?.dropAll();
+    try {
+      return await this.placeOnce(sealed, { inspect, derived: null });
+    } catch (error) {
+      if (!(error instanceof MemoryFullError)) throw error;
+    }
+    await this.collectGarbage();
+    return this.placeOnce(sealed, { inspect, derived: null });
   }
 
-  private async placeOnce({ parts, calls }: SealedProgram, options: { inspect: boolean }): Promise<Loaded> {
+  private async placeOnce({ parts, calls }: SealedProgram, options: PlanOptions): Promise<Loaded> {
     const built = buildPlan(this.backend, parts, calls, options);
     try {
       return { built, loaded: await this.backend.load(built.plan) };
@@ -184,6 +197,7 @@ export class Runner {
 
   /** Delivers what was awaited and releases what nobody can ask for any more. */
   private async finish({ parts, reads }: SealedProgram, built: BuiltPlan): Promise<void> {
+    built.settle();
     for (const { storage, begin, length, deliver } of reads) {
       deliver(await this.backend.read(built.placeOf(storage), begin, length));
     }

@@ -15,6 +15,20 @@ export type StorageState = "empty" | "live" | "spent";
 /** Survives programs: parameters, gradients, optimiser state, kept tensors. All else ends with its program. */
 export type Lifetime = "program" | "kept";
 
+/** A value that kernels made of a weight alone, kept beside it. */
+export interface DerivedValue {
+  readonly buffer: Buffer;
+  /** The weight's version that it was made of; null while it is not made. */
+  version: number | null;
+}
+
+/** What a kept storage has of the backend's memory. */
+export interface KeptMemory {
+  buffer: Buffer | null;
+  /** By the backend's keys: see derived.ts. */
+  readonly derived: Map<string, DerivedValue>;
+}
+
 export class Storage {
   state: StorageState = "empty";
   /** The open program that writes it, if its value is not computed yet. */
@@ -28,7 +42,7 @@ export class Storage {
   /** Awaited values live on in host memory, where the garbage collector sees them. */
   hostCopy: HostArray | null = null;
   /** Kept memory. Its own object, so that a finalizer can release it after the storage is gone. */
-  readonly memory: { buffer: Buffer | null } = { buffer: null };
+  readonly memory: KeptMemory = { buffer: null, derived: new Map() };
 
   constructor(
     readonly length: number,

@@ -15,7 +15,8 @@ class PlanningBackend extends ReferenceBackend {
 /** An engine and the plans of the programs that it ran, oldest first. */
 export function planningEngine(): { readonly engine: Engine; readonly plans: readonly Plan[] } {
   const backend = new PlanningBackend();
-  return { engine: new Engine(backend, async () => {}), plans: backend.plans };
+  const engine = new Engine(backend, async () => {}, { keepTransformedWeights: true });
+  return { engine, plans: backend.plans };
 }
 
 /** `conv2d + relu (features.0)`, call by call. */

@@ -48,6 +48,10 @@ export class ReferenceBackend implements Backend {
     return 0;
   }
 
+  derivedOf(): null {
+    return null;
+  }
+
   allocate(sizeBytes: number): Buffer {
     this.usedBytes += sizeBytes;
     return new ReferenceBuffer(new ArrayBuffer(sizeBytes));

@@ -3,11 +3,11 @@
  * A call may take several launches (pack, then multiply); between two launches all grains of the first are done.
  * Addresses are numbers here; 0 stands for a missing optional tensor. A file a family: lowering/, named as in assembly/.
  */
-import type { KernelCall, KernelName, ShapeOf } from "../backend.js";
+import type { Derived, KernelCall, KernelName, ShapeOf } from "../backend.js";
 import { BATCH_NORM_LOWERINGS } from "./lowering/batch-norm.js";
 import { CONV2D_LOWERINGS } from "./lowering/conv2d.js";
 import { ELEMENTWISE_LOWERINGS } from "./lowering/elementwise.js";
-import type { Addresses, Launch, Lowering, LoweringOptions } from "./lowering/launch.js";
+import type { Addresses, DerivedAddress, Launch, Lowering, LoweringOptions } from "./lowering/launch.js";
 import { LINEAR_LOWERINGS } from "./lowering/linear.js";
 import { LOSS_LOWERINGS } from "./lowering/loss.js";
 import { LRN_LOWERINGS } from "./lowering/lrn.js";
@@ -47,12 +47,22 @@ export function algorithmOf<K extends KernelName>(call: KernelCall<unknown, K>, 
   return LOWERINGS[kernel].algorithm?.(shape, options) ?? "";
 }
 
+/** What a call makes of its weight alone. */
+export function derivedOf<K extends KernelName>(
+  call: KernelCall<unknown, K>,
+  options: LoweringOptions,
+): Derived | null {
+  const { kernel, shape }: { kernel: K; shape: ShapeOf<K> } = call;
+  return LOWERINGS[kernel].derived?.(shape, options) ?? null;
+}
+
 /** The launches of a call whose tensors are addresses. */
 export function lower<K extends KernelName>(
   call: KernelCall<number, K>,
   callScratch: number,
+  derived: DerivedAddress | null,
   options: LoweringOptions,
 ): Launch[] {
   const { kernel, shape, tensors }: { kernel: K; shape: ShapeOf<K>; tensors: Addresses<K> } = call;
-  return LOWERINGS[kernel].launches(shape, tensors, callScratch, options);
+  return LOWERINGS[kernel].launches(shape, tensors, callScratch, derived, options);
 }

@@ -8,7 +8,7 @@ import { Random } from "../../core/random.js";
 import type { Conv2dShape, KernelCall } from "../backend.js";
 import type { WorkerSetup } from "./executor.js";
 import { instantiate } from "./instantiate.js";
-import { type Launch, lower, scratchBytes } from "./lowering.js";
+import { derivedOf, type Launch, lower, scratchBytes } from "./lowering.js";
 import { Arena, createMemory, type WasmBuffer } from "./memory.js";
 import { type Kernel, tableBytes, walk, writeTable } from "./program-table.js";
 
@@ -90,8 +90,10 @@ function prepare(memory: WebAssembly.Memory, arena: Arena, kernelNames: readonly
 
   const launches: Launch[] = [];
   const add = (call: KernelCall<number>, convAlgorithm: "im2col" | "winograd4"): void => {
-    const bytes = scratchBytes(call, { convAlgorithm });
-    launches.push(...lower(call, bytes === 0 ? 0 : allocate(bytes / 4).address, { convAlgorithm }));
+    const options = { convAlgorithm };
+    const place = (bytes: number): number => (bytes === 0 ? 0 : allocate(bytes / 4).address);
+    const derived = { address: place(derivedOf(call, options)?.sizeBytes ?? 0), fresh: false };
+    launches.push(...lower(call, place(scratchBytes(call, options)), derived, options));
   };
   for (const algorithm of ["im2col", "winograd4"] as const) {
     const forward = { x, weight, bias: null, y: output(yFloats) };

@@ -2,25 +2,28 @@
  * The WebAssembly backend: places plans in one memory, writes them as program tables, and has them walked by all threads.
  * Next layers down: lowering.ts (kernel calls to launches), program-table.ts (what workers do), assembly/ (kernels).
  */
-import { BackendError, UsageError } from "../../core/errors.js";
+import { BackendError, MemoryFullError, UsageError } from "../../core/errors.js";
 import type {
   Backend,
   Buffer,
   CallTiming,
   DataType,
+  Derived,
   HostArray,
   KernelCall,
   LoadedPlan,
   MemoryUse,
   Place,
   Plan,
+  PlannedCall,
+  Room,
   Tier,
 } from "../backend.js";
 import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { type Executor, SingleExecutor, type WorkerSetup } from "./executor.js";
 import type { WasmHost } from "./host.js";
 import { compileKernels, kernelNamesOf } from "./instantiate.js";
-import { algorithmOf, type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
+import { algorithmOf, derivedOf, type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
 import { Arena, createMemory, MAX_MEMORY_BYTES, WasmBuffer } from "./memory.js";
 import { launchSpans, tableBytes, writeTable } from "./program-table.js";
 import { checkWideCode } from "./self-check.js";
@@ -50,11 +53,15 @@ class Region {
   /** Address of at least `sizeBytes`; `detail` says more of what they are for, should there be no room. */
   reserve(sizeBytes: number, detail: () => string = () => ""): number {
     if (this.buffer === null || this.buffer.sizeBytes < sizeBytes) {
-      if (this.buffer) this.arena.release(this.buffer);
-      this.buffer = null;
+      this.release();
       this.buffer = this.arena.allocate(sizeBytes, this.label + detail());
     }
     return this.buffer.address;
+  }
+
+  release(): void {
+    if (this.buffer) this.arena.release(this.buffer);
+    this.buffer = null;
   }
 }
 
@@ -107,8 +114,12 @@ export class WasmBackend implements Backend {
     return scratchBytes(call, this.lowering);
   }
 
+  derivedOf(call: KernelCall<unknown>): Derived | null {
+    return derivedOf(call, this.lowering);
+  }
+
   allocate(sizeBytes: number, label: string): Buffer {
-    return this.arena.allocate(sizeBytes, label);
+    return this.makingRoom([this.slots, this.scratch, this.table], () => this.arena.allocate(sizeBytes, label));
   }
 
   release(buffer: Buffer): void {
@@ -119,9 +130,9 @@ export class WasmBackend implements Backend {
     this.placeSlots(plan);
     const firstLaunch: number[] = [];
     const launches: Launch[] = [];
-    for (const { call, scratch } of plan.calls) {
+    for (const planned of plan.calls) {
       firstLaunch.push(launches.length);
-      launches.push(...this.lowerCall(call, scratch === null ? 0 : this.slotAddresses[scratch]));
+      launches.push(...this.lowerCall(planned));
     }
     firstLaunch.push(launches.length);
 
@@ -161,12 +172,25 @@ export class WasmBackend implements Backend {
   private placeSlots(plan: Plan): void {
     const sizes = plan.slotBytes.map((bytes) => Math.ceil(bytes / 64) * 64);
     const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
-    let address = this.slots.reserve(total, () => `, the largest in ${largestCall(plan)},`);
+    const detail = (): string => `, the largest in ${largestCall(plan)},`;
+    // By far the largest region: the others move out of its way.
+    let address = this.makingRoom([this.scratch, this.table], () => this.slots.reserve(total, detail));
     this.slotAddresses = sizes.map((bytes) => {
       const slot = address;
       address += bytes;
       return slot;
     });
+  }
+
+  /** Allocates; where memory is full, once more without `regions`, which hold nothing between programs. */
+  private makingRoom<T>(regions: readonly Region[], allocate: () => T): T {
+    try {
+      return allocate();
+    } catch (error) {
+      if (!(error instanceof MemoryFullError)) throw error;
+      for (const region of regions) region.release();
+      return allocate();
+    }
   }
 
   private callTiming(call: KernelCall<Place>, launches: CallTiming["launches"]): CallTiming {
@@ -175,16 +199,24 @@ export class WasmBackend implements Backend {
     return { beginMs, endMs, algorithm: algorithmOf(call, this.lowering), launches };
   }
 
-  private lowerCall({ kernel, shape, tensors }: KernelCall<Place>, callScratch: number): Launch[] {
+  private lowerCall({ call, scratch, derived }: PlannedCall): Launch[] {
+    const { kernel, shape, tensors } = call;
     const addresses: Record<string, number> = {};
     for (const [role, place] of Object.entries<Place | null>(tensors)) {
       addresses[role] = place === null ? 0 : this.addressOf(place);
     }
-    return lower({ kernel, shape, tensors: addresses } as KernelCall<number>, callScratch, this.lowering);
+    const callScratch = scratch === null ? 0 : this.slotAddresses[scratch];
+    const derivedAddress = derived && { address: this.addressOf(derived.room), fresh: derived.fresh };
+    return lower(
+      { kernel, shape, tensors: addresses } as KernelCall<number>,
+      callScratch,
+      derivedAddress,
+      this.lowering,
+    );
   }
 
-  private addressOf(place: Place): number {
-    return "slot" in place ? this.slotAddresses[place.slot] : wasmBuffer(place.buffer).address;
+  private addressOf(room: Room): number {
+    return "slot" in room ? this.slotAddresses[room.slot] : wasmBuffer(room.buffer).address;
   }
 
   private view(place: Place): Float32Array | Int32Array | Uint8Array {
@@ -221,8 +253,11 @@ function checkPool({ createPool }: WasmHost, threads: number): NonNullable<WasmH
 /** Label of the first call that works in the plan's largest slot. */
 function largestCall({ slotBytes, calls }: Plan): string {
   const largest = slotBytes.indexOf(Math.max(...slotBytes));
-  const isLargest = (place: Place | null): boolean => place !== null && "slot" in place && place.slot === largest;
-  const call = calls.find(({ call, scratch }) => scratch === largest || Object.values(call.tensors).some(isLargest));
+  const isLargest = (room: Room | null): boolean => room !== null && "slot" in room && room.slot === largest;
+  const call = calls.find(
+    ({ call, scratch, derived }) =>
+      scratch === largest || isLargest(derived?.room ?? null) || Object.values(call.tensors).some(isLargest),
+  );
   return call?.label ?? "an upload";
 }
 

@@ -1,5 +1,5 @@
 /** Convolution: im2col or Winograd, in all three directions. */
-import type { Conv2dShape } from "../../backend.js";
+import type { Conv2dShape, Derived } from "../../backend.js";
 import { CONV2D_ARGUMENTS } from "../arguments.js";
 import {
   type ConvDirection,
@@ -12,9 +12,10 @@ import {
   winogradTileOf,
 } from "../conv-plan.js";
 import type { WinogradTile } from "../winograd-plan.js";
-import { type Launch, type Lowerings, type LoweringOptions, launch, NONE, type Values } from "./launch.js";
+import { type Launch, type Lowerings, type LoweringOptions, launch, NONE, needDerived, type Values } from "./launch.js";
 import {
   transposed,
+  winogradFilters,
   winogradGradientLaunches,
   winogradGradientScratchBytes,
   winogradLaunches,
@@ -58,12 +59,16 @@ export const CONV2D_LOWERINGS = {
       const tile = winogradTile(s, options, "forward");
       return tile === null ? 0 : winogradScratchBytes(s, tile);
     },
-    launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, options) {
+    derived(s, options): Derived | null {
+      const tile = winogradTile(s, options, "forward");
+      return tile === null ? null : winogradFilters(s, tile, "forward");
+    },
+    launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, derived, options) {
       const relu = Number(rectify);
       const tile = winogradTile(s, options, "forward");
       if (tile !== null) {
         const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
-        return winogradLaunches(s, tile, callScratch, { x, weight, bias, y, relu, ...strides });
+        return winogradLaunches(s, tile, callScratch, needDerived(derived), { x, weight, bias, y, relu, ...strides });
       }
       const cut = cutConv2dForward(s);
       const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
@@ -78,12 +83,17 @@ export const CONV2D_LOWERINGS = {
       const tile = winogradTile(s, options, "backwardInput");
       return tile === null ? weightBytes(s) : winogradScratchBytes(transposed(s), tile);
     },
-    launches(s, { dy, weight, bias, mask, dx }, callScratch, options) {
+    derived(s, options): Derived | null {
+      const tile = winogradTile(s, options, "backwardInput");
+      return tile === null ? null : winogradFilters(transposed(s), tile, "backwardInput");
+    },
+    launches(s, { dy, weight, bias, mask, dx }, callScratch, derived, options) {
       const tile = winogradTile(s, options, "backwardInput");
       if (tile !== null) {
         // dx is dy convolved with the filters turned by 180 degrees, input and output channels exchanged.
         const strides = { outStride: 9, inStride: s.inC * 9, flip: 1 };
-        return winogradLaunches(transposed(s), tile, callScratch, { x: dy, weight, bias, mask, y: dx, ...strides });
+        const values = { x: dy, weight, bias, mask, y: dx, ...strides };
+        return winogradLaunches(transposed(s), tile, callScratch, needDerived(derived), values);
       }
       const cut = cutConv2dBackwardInput(s);
       const taps = s.kH * s.kW;
@@ -105,7 +115,7 @@ export const CONV2D_LOWERINGS = {
       const { chunks } = cutConv2dBackwardWeight(s);
       return chunks === 1 ? 0 : chunks * weightBytes(s);
     },
-    launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch, options) {
+    launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch, _derived, options) {
       const tile = winogradTile(s, options, "backwardWeight");
       if (tile !== null) {
         return winogradGradientLaunches(s, tile, callScratch, { x, dy, dWeight, accumulate: Number(accumulate) });

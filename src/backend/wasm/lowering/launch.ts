@@ -1,5 +1,6 @@
 /** What a launch is, how a kernel call becomes launches, and what the files of this folder share. */
-import type { KernelName, ShapeOf, TensorsOf } from "../../backend.js";
+import type { Derived, KernelName, ShapeOf, TensorsOf } from "../../backend.js";
+import { BackendError } from "../../../core/errors.js";
 import type { ArgumentFields } from "../arguments.js";
 import type { ConvAlgorithmOption } from "../conv-plan.js";
 
@@ -21,17 +22,38 @@ export interface LoweringOptions {
   readonly convAlgorithm: ConvAlgorithmOption;
 }
 
+/** A call's derived value: its address, and whether it is there already. */
+export interface DerivedAddress {
+  readonly address: number;
+  readonly fresh: boolean;
+}
+
 /** How one kernel call is done. */
 export interface Lowering<K extends KernelName> {
   /** Memory that all workers share for the length of the call. */
   scratchBytes(s: ShapeOf<K>, options: LoweringOptions): number;
-  launches(s: ShapeOf<K>, t: Addresses<K>, callScratch: number, options: LoweringOptions): Launch[];
+  /** What is made of the weight alone, by a launch that is left out where it is fresh. */
+  derived?(s: ShapeOf<K>, options: LoweringOptions): Derived | null;
+  launches(
+    s: ShapeOf<K>,
+    t: Addresses<K>,
+    callScratch: number,
+    derived: DerivedAddress | null,
+    options: LoweringOptions,
+  ): Launch[];
   /** A word for profiles, where there are several ways to compute the same. */
   algorithm?(s: ShapeOf<K>, options: LoweringOptions): string;
 }
 
 /** The lowerings of a family of kernels. */
 export type Lowerings = { readonly [K in KernelName]?: Lowering<K> };
+
+/** The derived value of a call whose lowering says that it has one. */
+export function needDerived(derived: DerivedAddress | null): DerivedAddress {
+  if (derived === null)
+    throw new BackendError("wasm: a plan has no place for a call's transformed weight. Report this.");
+  return derived;
+}
 
 export const NONE = (): number => 0;
 

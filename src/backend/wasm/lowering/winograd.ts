@@ -13,7 +13,8 @@ import {
   winogradWeightBytes,
   winogradWorkerBytes,
 } from "../winograd-plan.js";
-import { type Launch, launch, type Values } from "./launch.js";
+import type { Derived } from "../../backend.js";
+import { type DerivedAddress, type Launch, launch, type Values } from "./launch.js";
 
 /** The fields that the kernels take; a shape may have others. */
 function sizesOf({ batch, inC, inH, inW, outC, outH, outW, padH, padW }: WinogradShape): WinogradShape {
@@ -26,26 +27,33 @@ export function transposed(s: WinogradShape): WinogradShape {
   return { batch, inC: outC, inH: outH, inW: outW, outC: inC, outH: inH, outW: inW, padH: 2 - padH, padW: 2 - padW };
 }
 
-/** Shared scratch memory: the transformed filters, then the transformed input. */
+/** Shared scratch memory: the transformed input. */
 export function winogradScratchBytes(s: WinogradShape, tile: WinogradTile): number {
-  return align(winogradWeightBytes(s, tile)) + winogradInputBytes(s, tile, cutWinograd(s, tile));
+  return winogradInputBytes(s, tile, cutWinograd(s, tile));
+}
+
+/** The transformed filters; `direction` because those of the input gradient are turned. */
+export function winogradFilters(s: WinogradShape, tile: WinogradTile, direction: string): Derived {
+  return { key: `winograd${tile} ${direction}`, sizeBytes: winogradWeightBytes(s, tile) };
 }
 
 export function winogradLaunches(
   s: WinogradShape,
   tile: WinogradTile,
   callScratch: number,
+  filters: DerivedAddress,
   values: Values<typeof WINOGRAD_ARGUMENTS>,
 ): Launch[] {
   const { inputFirst, ...cut } = cutWinograd(s, tile);
-  const u = callScratch;
-  const v = inputFirst ? callScratch + align(winogradWeightBytes(s, tile)) : 0;
-  const all = { ...sizesOf(s), ...cut, ...values, tile, u, v };
+  const all = { ...sizesOf(s), ...cut, ...values, tile, u: filters.address, v: inputFirst ? callScratch : 0 };
   const transformBytes = winogradTransformBytes(tile);
   const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK);
-  const weightGrains = Math.ceil(s.outC / 8) * channelBlocks;
   const workerBytes = winogradWorkerBytes(s, tile, { inputFirst, ...cut });
-  const launches = [launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, weightGrains, transformBytes + 64 * 16)];
+  const launches: Launch[] = [];
+  if (!filters.fresh) {
+    const grains = Math.ceil(s.outC / 8) * channelBlocks;
+    launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, grains, transformBytes + 64 * 16));
+  }
   if (inputFirst) {
     const grains = cut.tBlocks * channelBlocks;
     launches.push(launch("winogradTransformInput", WINOGRAD_ARGUMENTS, all, grains, transformBytes));
