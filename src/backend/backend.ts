@@ -450,6 +450,9 @@ export interface PlannedDerived {
   readonly fresh: boolean;
 }
 
+/** Fills the bytes that it is given. */
+export type ByteSource = (bytes: Uint8Array) => Promise<void>;
+
 /** A plan that is loaded: its slots have memory and its uploads are done. Runs in pieces, for the step-through. */
 export interface LoadedPlan {
   /** Runs calls [begin, end) to completion. */
@@ -494,6 +497,11 @@ export interface Backend {
   scratchBytes(call: KernelCall<unknown>): number;
   /** What a call of this kernel makes of its weight alone and works on; null where nothing is worth keeping. */
   derivedOf(call: KernelCall<unknown>): Derived | null;
+  /**
+   * Overwrites a float32 tensor in a buffer, between programs: `source` puts its values, little-endian float32, into the bytes that it
+   * is given. They are the tensor's memory itself where the host reaches that.
+   */
+  writeFrom(place: Place, source: ByteSource): Promise<void>;
   /** Throws BackendError, naming `label`, when memory is full. */
   allocate(sizeBytes: number, label: string): Buffer;
   release(buffer: Buffer): void;

@@ -6,6 +6,7 @@
  */
 import type {
   Backend,
+  ByteSource,
   DataType,
   HostArray,
   KernelName,
@@ -20,7 +21,7 @@ import { type Profile, profiledCalls } from "./profile.js";
 import { callLabel, isWritten, type Phase, Program } from "./program.js";
 import { Runner, type Step } from "./runner.js";
 import { seal } from "./seal.js";
-import { type Shape, sizeOf } from "./shape.js";
+import { formatShape, type Shape, sizeOf } from "./shape.js";
 import { type KeptMemory, Storage } from "./storage.js";
 import { Parameter, StateTensor, Tensor } from "./tensor.js";
 
@@ -371,6 +372,26 @@ export class Engine {
         this.record("copy", { length: data.length, xBegin: 0, yBegin: begin }, { x: staging, y: target }),
       );
     });
+  }
+
+  /**
+   * Overwrites all of a kept tensor with what `source` gives, in its turn. One without a value has one afterwards, and not before:
+   * so nothing is recorded on it that would run although the source failed.
+   */
+  async writeFrom({ storage, shape }: StateTensor, source: ByteSource): Promise<void> {
+    if (this.scopeProgram) {
+      throw new UsageError(
+        `writeFrom: a scope is open (${storage.label} ${formatShape(shape)}). Call it outside of scope().`,
+      );
+    }
+    for (let program = storage.program?.root(); program?.open; program = storage.program?.root()) {
+      await this.flush(program);
+    }
+    storage.version++;
+    storage.queuedVersion++;
+    storage.lastUse = ++this.recordCount;
+    await this.runner.writeFrom(storage, source);
+    storage.state = "live";
   }
 
   private async flush(program: Program): Promise<void> {

@@ -2,7 +2,7 @@
  * Runs sealed programs, one after the other, on the backend. All allocation, upload and read-back happen here, between
  * programs, so nobody touches tensor memory while kernels run. Next layers: plan.ts (memory), backend/ (kernels).
  */
-import type { Backend, CallTiming, HostArray, LoadedPlan } from "../backend/backend.js";
+import type { Backend, Buffer, ByteSource, CallTiming, HostArray, LoadedPlan } from "../backend/backend.js";
 import { DerivedCache } from "./derived.js";
 import { BackendError, MemoryFullError, UsageError } from "./errors.js";
 import { type BuiltPlan, buildPlan, type PlanOptions } from "./plan.js";
@@ -126,6 +126,17 @@ export class Runner {
     return this.paused && storage.memory.buffer ? read() : this.enqueue(read);
   }
 
+  /** Overwrites kept memory with what `source` gives, in its turn. */
+  async writeFrom(storage: Storage, source: ByteSource): Promise<void> {
+    const { memory, length, dtype, label } = storage;
+    const allocate = (): Buffer => this.backend.allocate(this.backend.sizeBytes(length, dtype), label);
+    await this.enqueue(async () => {
+      memory.buffer ??= await this.makingRoom(allocate);
+      this.derived?.drop(memory);
+      await this.backend.writeFrom({ buffer: memory.buffer, length, dtype }, source);
+    });
+  }
+
   /** Gives kept memory back. Safe at any time: it is handed out again between programs only. */
   release(memory: KeptMemory): void {
     this.derived?.drop(memory);
@@ -168,21 +179,26 @@ export class Runner {
     }
   }
 
-  /** Plans and loads; a full memory is tried again without transformed weights, then without what has become garbage. */
+  /** Plans and loads. */
   private async place(sealed: SealedProgram, { inspect }: { inspect: boolean }): Promise<Loaded> {
+    return this.makingRoom((derived) => this.placeOnce(sealed, { inspect, derived }));
+  }
+
+  /** A full memory is tried again without transformed weights, then without what has become garbage. */
+  private async makingRoom<T>(use: (derived: DerivedCache | null) => T | Promise<T>): Promise<T> {
     try {
-      return await this.placeOnce(sealed, { inspect, derived: this.derived });
+      return await use(this.derived);
     } catch (error) {
       if (!(error instanceof MemoryFullError)) throw error;
     }
     this.derived?.dropAll();
     try {
-      return await this.placeOnce(sealed, { inspect, derived: null });
+      return await use(null);
     } catch (error) {
       if (!(error instanceof MemoryFullError)) throw error;
     }
     await this.collectGarbage();
-    return this.placeOnce(sealed, { inspect, derived: null });
+    return use(null);
   }
 
   private async placeOnce({ parts, calls }: SealedProgram, options: PlanOptions): Promise<Loaded> {

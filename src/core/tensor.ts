@@ -2,7 +2,7 @@
  * Tensors: a shape over a storage. Operations (src/ops) return new ones; nothing is computed until somebody awaits a
  * value or the scope ends. Values that nobody awaited or kept end with their program: there is nothing to dispose.
  */
-import type { DataType, HostArray } from "../backend/backend.js";
+import type { ByteSource, DataType, HostArray } from "../backend/backend.js";
 import type { TapeNode } from "./autograd.js";
 import type { Engine } from "./engine.js";
 import { UsageError } from "./errors.js";
@@ -90,6 +90,15 @@ export class StateTensor extends Tensor {
   async read(begin = 0, end = this.size): Promise<Float32Array> {
     const values = await this.engine.read(this, begin, end);
     return values instanceof Float32Array ? values : Float32Array.from(values);
+  }
+
+  /**
+   * Overwrites all elements with what `source` puts into the bytes that it is given: little-endian float32 values. The bytes are the
+   * tensor's memory itself where that can be reached, and belong to `source` until its promise ends. Takes its turn as write() does.
+   * @throws UsageError inside of a scope; whatever `source` throws, which leaves the values undefined.
+   */
+  async writeFrom(source: ByteSource): Promise<void> {
+    await this.engine.writeFrom(this, source);
   }
 
   /** Overwrites the elements from `begin` on; takes its turn after all that was recorded before. */

@@ -7,7 +7,7 @@ import { WeightsError } from "../core/errors.js";
 import type { StateTensor } from "../core/tensor.js";
 import { vgg } from "../models/vgg.js";
 import { type VggConfigName, vggConfigName, vggLayers, vggTensorShapes } from "../models/vgg-config.js";
-import { zeros } from "../nn/init.js";
+import { withoutInit } from "../nn/init.js";
 import type { Sequential } from "../nn/module.js";
 import { joinBytes } from "./pixels.js";
 import {
@@ -19,7 +19,7 @@ import {
 } from "./safetensors-format.js";
 
 /** What a file needs of a tensor. */
-type StoredTensor = Pick<StateTensor, "shape" | "read" | "write">;
+type StoredTensor = Pick<StateTensor, "shape" | "read" | "writeFrom">;
 
 /** Whatever has a state dictionary: a module. */
 export interface Stateful {
@@ -49,12 +49,12 @@ const FORMAT = "verydeep-vgg";
 const VERSION = "1";
 const CHANNELS = 3;
 
-/** Elements read or written at once: 4 MiB of a tensor that may have 411. */
+/** Elements written at once: 4 MiB of a tensor that may have 411. */
 const CHUNK_ELEMENTS = 1 << 20;
 
 /**
  * A weights file from its bytes: builds the net that it describes and fills it. The net is in evaluation mode. For browsers, which
- * fetch bytes; in Node, loadModel reads the file in pieces.
+ * fetch bytes; in Node, loadModel reads the file right into the engine's memory.
  * @param name what to call the bytes in errors.
  * @throws WeightsError for bytes that are malformed, not of this program, or do not fit their own metadata.
  */
@@ -81,7 +81,7 @@ export async function readVgg(
   file: string,
 ): Promise<{ model: Sequential; metadata: VggMetadata }> {
   const read = await readModel(source, file, ({ config, classes, ...net }) =>
-    vgg(config, { ...net, classes: classes.length, init: zeros }, engine),
+    vgg(config, { ...net, classes: classes.length }, engine),
   );
   read.model.eval();
   return read;
@@ -97,7 +97,7 @@ export async function readModel<M extends Stateful>(
   // Before the net is built: a wrong file must not cost its memory.
   const layers = vggLayers(metadata.config, { ...metadata, classes: metadata.classes.length });
   checkTensors(source, vggTensorShapes(layers), file);
-  const model = build(metadata);
+  const model = withoutInit(() => build(metadata));
   await loadState(source, model, file);
   return { model, metadata };
 }
@@ -109,12 +109,7 @@ export async function readModel<M extends Stateful>(
 export async function loadState(source: SafetensorsSource, model: Stateful, file: string): Promise<void> {
   const state = model.stateDict();
   checkTensors(source, new Map([...state].map(([name, tensor]) => [name, tensor.shape])), file);
-  for (const [name, tensor] of state) {
-    const size = tensor.shape.reduce((product, side) => product * side, 1);
-    for (let begin = 0; begin < size; begin += CHUNK_ELEMENTS) {
-      await tensor.write(await source.read(name, begin, Math.min(size, begin + CHUNK_ELEMENTS)), begin);
-    }
-  }
+  for (const [name, tensor] of state) await tensor.writeFrom((bytes) => source.readInto(name, bytes));
 }
 
 /** Compares what a file has with what a model takes. @throws WeightsError */

@@ -54,6 +54,11 @@ export interface SafetensorsSource extends SafetensorsHeader {
    * @throws WeightsError for an unknown name, another dtype, a range outside the tensor, a file that became shorter.
    */
   read(name: string, elementBegin?: number, elementEnd?: number): Promise<Float32Array>;
+  /**
+   * Puts a float32 tensor's values, as they are in the file, into bytes of its size.
+   * @throws WeightsError as read() does, and for bytes of another size.
+   */
+  readInto(name: string, bytes: Uint8Array): Promise<void>;
   /** Closes the file. May be called twice. */
   close(): Promise<void>;
 }
@@ -130,6 +135,10 @@ export function parseSafetensors(bytes: Uint8Array, file = "the bytes"): Safeten
       const { offset, sizeBytes } = floatRange(header, name, elementBegin, elementEnd, file);
       return floatsFromBytes(bytes.slice(offset, offset + sizeBytes));
     },
+    async readInto(name, target) {
+      const { offset, sizeBytes } = wholeRange(header, name, target, file);
+      target.set(bytes.subarray(offset, offset + sizeBytes));
+    },
     async close() {},
   };
 }
@@ -166,6 +175,21 @@ export function floatRange(
     );
   }
   return { offset: entry.offset + begin * 4, sizeBytes: (end - begin) * 4 };
+}
+
+/** {@link floatRange} of a whole tensor that is to fill `target`. @throws WeightsError also for a target of another size. */
+export function wholeRange(
+  header: SafetensorsHeader,
+  name: string,
+  target: Uint8Array,
+  file: string,
+): { offset: number; sizeBytes: number } {
+  const range = floatRange(header, name, undefined, undefined, file);
+  if (target.byteLength === range.sizeBytes) return range;
+  throw new WeightsError(
+    `safetensors: the tensor does not fill the bytes (tensor ${quote(name)}, ${range.sizeBytes} bytes, given ${target.byteLength}). ` +
+      `Give ${range.sizeBytes}.`,
+  );
 }
 
 /** A tensor to be written. */

@@ -17,6 +17,7 @@ import {
   type SafetensorsHeader,
   type SafetensorsSource,
   type TensorToWrite,
+  wholeRange,
 } from "./safetensors-format.js";
 
 export {
@@ -51,6 +52,10 @@ export async function openSafetensors(file: string): Promise<SafetensorsSource> 
       async read(name, elementBegin, elementEnd) {
         const { offset, sizeBytes } = floatRange(header, name, elementBegin, elementEnd, file);
         return floatsFromBytes(await readRange(handle, offset, sizeBytes, file));
+      },
+      async readInto(name, target) {
+        const { offset } = wholeRange(header, name, target, file);
+        await readBytes(handle, target, offset, file);
       },
       close,
     };
@@ -122,9 +127,15 @@ async function readHeader(handle: FileHandle, sizeBytes: number, file: string): 
 /** Exactly these bytes, in an array of their own. */
 async function readRange(handle: FileHandle, offset: number, sizeBytes: number, file: string): Promise<Uint8Array> {
   const bytes = new Uint8Array(sizeBytes);
+  await readBytes(handle, bytes, offset, file);
+  return bytes;
+}
+
+/** Fills the bytes, which may be shared memory. */
+async function readBytes(handle: FileHandle, bytes: Uint8Array, offset: number, file: string): Promise<void> {
   let done = 0;
-  while (done < sizeBytes) {
-    const wanted = Math.min(sizeBytes - done, MAX_READ_BYTES);
+  while (done < bytes.length) {
+    const wanted = Math.min(bytes.length - done, MAX_READ_BYTES);
     const { bytesRead } = await handle.read(bytes, done, wanted, offset + done);
     if (bytesRead === 0) {
       throw new WeightsError(
@@ -133,5 +144,4 @@ async function readRange(handle: FileHandle, offset: number, sizeBytes: number, 
     }
     done += bytesRead;
   }
-  return bytes;
 }

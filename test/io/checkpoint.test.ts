@@ -35,7 +35,7 @@ const metadata: VggMetadata = {
   std: [62.9932, 62.0887, 66.7049],
 };
 
-/** A model that is nothing but its state dictionary; remembers the largest piece that it gave or took. */
+/** A model that is nothing but its state dictionary; remembers the largest piece that it gave. */
 class Shelf implements Stateful {
   readonly values = new Map<string, Float32Array>();
   largestPiece = 0;
@@ -60,13 +60,12 @@ class Shelf implements Stateful {
 
   #access(name: string) {
     const values = this.values.get(name) ?? new Float32Array(0);
-    const seen = (piece: Float32Array): Float32Array => {
-      this.largestPiece = Math.max(this.largestPiece, piece.length);
-      return piece;
-    };
     return {
-      read: async (begin = 0, end = values.length) => seen(values.slice(begin, end)),
-      write: async (data: Float32Array, begin = 0) => values.set(seen(data), begin),
+      read: async (begin = 0, end = values.length) => {
+        this.largestPiece = Math.max(this.largestPiece, end - begin);
+        return values.slice(begin, end);
+      },
+      writeFrom: (source: (bytes: Uint8Array) => Promise<void>) => source(new Uint8Array(values.buffer)),
     };
   }
 }
@@ -169,14 +168,13 @@ test("equal weights give equal files", async () => {
   assert.is(first.compare(readFileSync(file)), 0);
 });
 
-test("large tensors travel in pieces", async () => {
+test("large tensors are written in pieces", async () => {
   const wide = { ...metadata, classifier: [], inputSize: 224, classes: Array.from({ length: 900 }, (_, i) => `c${i}`) };
   const model = shelfOf(wide);
   await saveModel(file, model, wide);
   const loaded = await loadModelWith(file, (about) => shelfOf(about, () => 0));
   assert.equal(loaded.model.values.get("classifier.0.weight"), model.values.get("classifier.0.weight"));
   assert.is(model.largestPiece, 1 << 20);
-  assert.is(loaded.model.largestPiece, 1 << 20);
 });
 
 test("files that do not fit: missing, unexpected, another shape", async () => {

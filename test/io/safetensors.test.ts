@@ -67,6 +67,20 @@ test("no tensors, no metadata", async () => {
   await source.close();
 });
 
+test("readInto: the file's bytes, into plain and shared memory, from a file and from bytes", async () => {
+  await writeSafetensors(file, tensors());
+  for (const source of [await openSafetensors(file), parseSafetensors(readFileSync(file))]) {
+    for (const memory of [new ArrayBuffer(40), new SharedArrayBuffer(40)]) {
+      const floats = new Float32Array(memory, 8, 5);
+      await source.readInto("features.0.bias", new Uint8Array(memory, 8, 20));
+      assert.equal(Float32Array.from(floats), bias);
+      assert.equal(Array.from(new Float32Array(memory)).slice(7), [0, 0, 0]);
+    }
+    await source.readInto("empty", new Uint8Array(0));
+    await source.close();
+  }
+});
+
 test("reading what is not there", async () => {
   await writeSafetensors(file, tensors());
   const source = await openSafetensors(file);
@@ -84,8 +98,20 @@ test("reading what is not there", async () => {
       `safetensors: the range is outside the tensor (tensor "features.0.bias", range ${begin} to ${end}, elements 5).`,
     );
   }
+  const four = new Uint8Array(4);
+  await fails(
+    source.readInto("nothing", four),
+    WeightsError,
+    `safetensors: ${file} has no such tensor (name "nothing").`,
+  );
+  await fails(
+    source.readInto("features.0.bias", four),
+    WeightsError,
+    'safetensors: the tensor does not fill the bytes (tensor "features.0.bias", 20 bytes, given 4). Give 20.',
+  );
   truncateSync(file, readFileSync(file).length - 4);
   await fails(source.read("scalar ☃"), WeightsError, "became shorter while it was read");
+  await fails(source.readInto("scalar ☃", four), WeightsError, "became shorter while it was read");
   await source.close();
 });
 

@@ -6,6 +6,7 @@ import { BackendError } from "../../core/errors.js";
 import type {
   Backend,
   Buffer,
+  ByteSource,
   CallTiming,
   DataType,
   HostArray,
@@ -79,6 +80,13 @@ export class ReferenceBackend implements Backend {
 
   async read(place: Place, begin: number, length: number): Promise<HostArray> {
     return this.view(place).slice(begin, begin + length);
+  }
+
+  async writeFrom(place: Place, source: ByteSource): Promise<void> {
+    const bytes = new Uint8Array(place.length * 4);
+    await source(bytes);
+    const [from, to] = [new DataView(bytes.buffer), this.view(place)];
+    for (let i = 0; i < place.length; i++) to[i] = from.getFloat32(i * 4, true);
   }
 
   memory(): MemoryUse {

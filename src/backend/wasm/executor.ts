@@ -16,6 +16,8 @@ export interface WorkerSetup {
 
 export interface Executor {
   readonly threads: number;
+  /** Begins with what the first run() waits for. */
+  prepare(): void;
   /** Runs launches [begin, end) to completion; `scratch` holds one address per thread. */
   run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void>;
   close(): Promise<void>;
@@ -28,9 +30,13 @@ export class SingleExecutor implements Executor {
 
   constructor(private readonly setup: WorkerSetup) {}
 
+  prepare(): void {
+    // Who runs is told of a failure.
+    this.start().catch(() => {});
+  }
+
   async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
-    this.kernels ??= instantiate(this.setup);
-    const kernels = await this.kernels;
+    const kernels = await this.start();
     try {
       await walkAlone(this.setup.memory, kernels, { table, begin, end, scratch: scratch[0] });
     } catch (error) {
@@ -40,6 +46,11 @@ export class SingleExecutor implements Executor {
 
   async close(): Promise<void> {
     this.kernels = null;
+  }
+
+  private start(): Promise<readonly Kernel[]> {
+    this.kernels ??= instantiate(this.setup);
+    return this.kernels;
   }
 }
 

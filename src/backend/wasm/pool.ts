@@ -17,6 +17,11 @@ export class PoolExecutor implements Executor {
     private readonly setup: WorkerSetup,
   ) {}
 
+  prepare(): void {
+    // Who runs is told of a failure.
+    this.start().catch(() => {});
+  }
+
   async run(table: number, begin: number, end: number, scratch: readonly number[]): Promise<void> {
     const pool = await this.start().catch((error) => {
       this.pool = null;

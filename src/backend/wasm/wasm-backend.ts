@@ -6,6 +6,7 @@ import { BackendError, MemoryFullError, UsageError } from "../../core/errors.js"
 import type {
   Backend,
   Buffer,
+  ByteSource,
   CallTiming,
   DataType,
   Derived,
@@ -159,6 +160,12 @@ export class WasmBackend implements Backend {
     // A copy in memory of its own: views of shared memory must not leave the backend.
     if (source instanceof Float32Array) return Float32Array.from(source);
     return Int32Array.from(source);
+  }
+
+  async writeFrom(place: Place, source: ByteSource): Promise<void> {
+    // Whoever loads weights is about to run: the threads start while the bytes come.
+    this.executor.prepare();
+    await source(new Uint8Array(this.memoryObject.buffer, this.addressOf(place), place.length * 4));
   }
 
   memory(): MemoryUse {
