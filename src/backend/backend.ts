@@ -420,9 +420,18 @@ export interface Upload {
 /** Host arrays that may be uploaded; converted to the tensor's element type. */
 export type HostArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
+/** A range of a plan's memory. Slots of values that live at different times may overlap. */
+export interface Slot {
+  /** From the start of the memory, a multiple of 64. */
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+}
+
 /** A program with its memory decided: ready to run. */
 export interface Plan {
-  readonly slotBytes: readonly number[];
+  readonly slots: readonly Slot[];
+  /** Of the memory that all slots lie in. */
+  readonly sizeBytes: number;
   readonly uploads: readonly Upload[];
   readonly calls: readonly PlannedCall[];
 }

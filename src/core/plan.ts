@@ -72,7 +72,7 @@ export function buildPlan(
     const span = lifespans.push({ sizeBytes: derived.sizeBytes, first: i, last: i }) - 1;
     return () => ({ room: { slot: slotOf[span] }, fresh: false });
   });
-  const { slotOf, slotBytes } = planSlots(lifespans, !inspect);
+  const { slotOf, slots, sizeBytes } = planSlots(lifespans, !inspect);
 
   // Of the values of before this program.
   for (const { memory } of lastWrite.keys()) cache?.drop(memory);
@@ -101,7 +101,8 @@ export function buildPlan(
       kept.push(storage);
     }
     return {
-      slotBytes,
+      slots,
+      sizeBytes,
       uploads: parts.flatMap((part) => part.uploads.map(({ storage, data }) => ({ place: placeOf(storage), data }))),
       calls: calls.map((call, i) => {
         const scratch = scratchOf[i];

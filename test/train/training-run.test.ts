@@ -213,7 +213,7 @@ test("a root that is no Sequential, a part without gradients: names of their own
 });
 
 test("a memory too small for the batch: smaller parts, told once, and the bits of a run that was given them", async () => {
-  const small = await createEngine({ threads: 1, memoryMaxBytes: 6 * 2 ** 20 });
+  const small = await createEngine({ threads: 1, memoryMaxBytes: 4 * 2 ** 20 });
   const run = runOf({ epochs: 1 }, net(small));
   const told = events(await recordsOf(run));
   const { microBatch } = run.progress;

@@ -1,6 +1,6 @@
 /**
  * The reference backend: runs a plan call by call with the plain loops of kernels.ts, in float32 or float64.
- * One typed array per buffer and per tensor of a slot; single-threaded; made to be read, not to be fast.
+ * One ArrayBuffer per buffer and one for all slots; single-threaded; made to be read, not to be fast.
  */
 import { BackendError } from "../../core/errors.js";
 import type {
@@ -17,6 +17,7 @@ import type {
   Place,
   Plan,
   ShapeOf,
+  Slot,
   TensorsOf,
 } from "../backend.js";
 import { referenceKernels } from "./kernels.js";
@@ -35,7 +36,8 @@ export class ReferenceBackend implements Backend {
   readonly name = "reference";
   readonly threads = 1;
   readonly tier = null;
-  private slots: ArrayBuffer[] = [];
+  private memoryOfSlots = new ArrayBuffer(0);
+  private slots: readonly Slot[] = [];
   private usedBytes = 0;
   private peakBytes = 0;
 
@@ -63,9 +65,9 @@ export class ReferenceBackend implements Backend {
   }
 
   async load(plan: Plan): Promise<LoadedPlan> {
-    this.slots = plan.slotBytes.map((sizeBytes) => new ArrayBuffer(sizeBytes));
-    const slotBytes = plan.slotBytes.reduce((sum, sizeBytes) => sum + sizeBytes, 0);
-    this.peakBytes = Math.max(this.peakBytes, this.usedBytes + slotBytes);
+    this.memoryOfSlots = new ArrayBuffer(plan.sizeBytes);
+    this.slots = plan.slots;
+    this.peakBytes = Math.max(this.peakBytes, this.usedBytes + plan.sizeBytes);
     for (const { place, data } of plan.uploads) this.view(place).set(data);
     const timings: CallTiming[] = [];
     let start = 0;
@@ -94,7 +96,7 @@ export class ReferenceBackend implements Backend {
   }
 
   async close(): Promise<void> {
-    this.slots = [];
+    this.memoryOfSlots = new ArrayBuffer(0);
   }
 
   private timeCall(call: KernelCall<Place>, start: number): CallTiming {
@@ -114,12 +116,14 @@ export class ReferenceBackend implements Backend {
   }
 
   private view(place: Place): HostArray {
-    const bytes = "slot" in place ? this.slots[place.slot] : bytesOf(place.buffer);
-    if (place.dtype === "uint8") return new Uint8Array(bytes, 0, place.length);
-    if (place.dtype === "int32") return new Int32Array(bytes, 0, place.length);
+    const { length, dtype } = place;
+    const [bytes, offset] =
+      "slot" in place ? [this.memoryOfSlots, this.slots[place.slot].offsetBytes] : [bytesOf(place.buffer), 0];
+    if (dtype === "uint8") return new Uint8Array(bytes, offset, length);
+    if (dtype === "int32") return new Int32Array(bytes, offset, length);
     return this.precision === "float64"
-      ? new Float64Array(bytes, 0, place.length)
-      : new Float32Array(bytes, 0, place.length);
+      ? new Float64Array(bytes, offset, length)
+      : new Float32Array(bytes, offset, length);
   }
 }
 

@@ -177,16 +177,10 @@ export class WasmBackend implements Backend {
   }
 
   private placeSlots(plan: Plan): void {
-    const sizes = plan.slotBytes.map((bytes) => Math.ceil(bytes / 64) * 64);
-    const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
     const detail = (): string => `, the largest in ${largestCall(plan)},`;
     // By far the largest region: the others move out of its way.
-    let address = this.makingRoom([this.scratch, this.table], () => this.slots.reserve(total, detail));
-    this.slotAddresses = sizes.map((bytes) => {
-      const slot = address;
-      address += bytes;
-      return slot;
-    });
+    const base = this.makingRoom([this.scratch, this.table], () => this.slots.reserve(plan.sizeBytes, detail));
+    this.slotAddresses = plan.slots.map(({ offsetBytes }) => base + offsetBytes);
   }
 
   /** Allocates; where memory is full, once more without `regions`, which hold nothing between programs. */
@@ -258,8 +252,9 @@ function checkPool({ createPool }: WasmHost, threads: number): NonNullable<WasmH
 }
 
 /** Label of the first call that works in the plan's largest slot. */
-function largestCall({ slotBytes, calls }: Plan): string {
-  const largest = slotBytes.indexOf(Math.max(...slotBytes));
+function largestCall({ slots, calls }: Plan): string {
+  const sizes = slots.map(({ sizeBytes }) => sizeBytes);
+  const largest = sizes.indexOf(sizes.reduce((most, sizeBytes) => Math.max(most, sizeBytes), 0));
   const isLargest = (room: Room | null): boolean => room !== null && "slot" in room && room.slot === largest;
   const call = calls.find(
     ({ call, scratch, derived }) =>
