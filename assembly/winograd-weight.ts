@@ -8,10 +8,11 @@
 //     … both once for each chunk, then
 //   winogradGradientWeight    dWeight (+)= Gᵀ·du·G
 //
-// Next layers down: winograd-patch.ts, winograd-tile.ts, gemm.ts.
+// Next layers down: winograd-read.ts, winograd-filter.ts, gemm.ts.
 import { gemmPackedColumns, PANEL_ROW_BYTES } from "./gemm";
-import { readPatch } from "./winograd-patch";
-import { transformGradientTile, transformInputTile, transformInverse } from "./winograd-tile";
+import { transformInverse } from "./winograd-filter";
+import { WORK_BYTES } from "./winograd-lines";
+import { transformGradientTile, transformInputTile } from "./winograd-read";
 
 /** Tiles and channels of one grain of the transforms. */
 const TILE_BLOCK: i32 = 32;
@@ -67,7 +68,7 @@ function productPlaneBytes(s: WinogradGradientArgs): usize {
 /**
  * v and z of the chunk. Grain g: tiles block g / blocks (TILE_BLOCK of them) of channels block g % blocks (CHANNEL_BLOCK of
  * them): those of the input first, then those of dy. The tiles that fill the last four up are 0.
- * Worker scratch: 2·α² vectors.
+ * Worker scratch: WORK_BYTES.
  */
 export function winogradGradientTiles(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradGradientArgs>(args);
@@ -104,9 +105,8 @@ function transformInputs(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i3
       const left = (s.tileBegin + t - row * tilesW) * tile - s.padW;
       const planes = s.x + <usize>image * s.inC * channelBytes;
       for (let c = panel; c < min(cEnd, panel + 8); c += 4) {
-        readPatch(work, planes, channelBytes, c, s.inC, s.inH, s.inW, top, left, tile + 2);
         const to = s.v + <usize>(c >> 3) * panelBytes + <usize>t * PANEL_ROW_BYTES + ((<usize>(c & 4)) << 2);
-        transformInputTile(tile, work, to, planeBytes);
+        transformInputTile(tile, work, planes, channelBytes, c, s.inC, s.inH, s.inW, top, left, to, planeBytes);
       }
     }
   }
@@ -126,8 +126,8 @@ function transformGradients(s: WinogradGradientArgs, work: usize, t0: i32, tEnd:
       const top = t < s.tileCount ? (row - image * tilesH) * tile : s.outH;
       const left = (s.tileBegin + t - row * tilesW) * tile;
       const planes = s.dy + <usize>image * s.outC * channelBytes;
-      readPatch(work, planes, channelBytes, o, s.outC, s.outH, s.outW, top, left, tile);
-      transformGradientTile(tile, work, s.z + <usize>(o >> 2) * groupBytes + ((<usize>t) << 4), planeBytes);
+      const to = s.z + <usize>(o >> 2) * groupBytes + ((<usize>t) << 4);
+      transformGradientTile(tile, work, planes, channelBytes, o, s.outC, s.outH, s.outW, top, left, to, planeBytes);
     }
   }
 }
@@ -152,15 +152,16 @@ export function winogradGradientProduct(args: usize, scratch: usize, grainBegin:
   }
 }
 
-/** dWeight (+)= Gᵀ·du·G. Grain g: output channel g. Worker scratch: 3·α + 9 vectors. */
+/** dWeight (+)= Gᵀ·du·G. Grain g: output channel g. Worker scratch: 2 · WORK_BYTES. */
 export function winogradGradientWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradGradientArgs>(args);
   const rowBytes = productRowBytes(s);
   const planeBytes = productPlaneBytes(s);
+  const taps = scratch + WORK_BYTES;
   for (let o = grainBegin; o < grainEnd; o++) {
     for (let c = 0; c < s.inC; c += 4) {
       const from = s.du + <usize>o * rowBytes + ((<usize>c) << 2);
-      const taps = transformInverse(s.tile, from, planeBytes, scratch);
+      transformInverse(s.tile, from, planeBytes, scratch, taps);
       const count = min(4, s.inC - c);
       let to = s.dWeight + ((<usize>((o * s.inC + c) * 9)) << 2);
       for (let lane = 0; lane < count; lane++) {

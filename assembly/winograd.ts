@@ -1,6 +1,6 @@
 // Winograd's F(m×m, 3×3), m = 2, 4 or 6 (Lavin and Gray 2015): 3×3 convolution with stride 1; (m + 2)² products for m² outputs
 // instead of 9·m². Tiles of α × α inputs, α = m + 2, lie m apart. For each of the α² places of a tile the sum over channels is a
-// matrix product, M[tiles × outC] = V[tiles × inC] · U[inC × outC]; the transforms stand in winograd-tile.ts.
+// matrix product, M[tiles × outC] = V[tiles × inC] · U[inC × outC]; the transforms stand in winograd-lines.ts.
 // The input gradient is the same convolution of dy with turned filters, input and output channels exchanged; the weight
 // gradient is in winograd-weight.ts.
 //
@@ -11,10 +11,12 @@
 //
 // Numbers of channels are rounded up (inC4, outC8) with zeros in u. The 64 bytes keep one transform's α² stores from falling
 // into one cache set. Rounding errors grow with m: 4e-7, 5e-6, 1e-5 of the largest value (test/system/winograd-accuracy).
-// Next layers down: winograd-patch.ts, winograd-tile.ts, gemm.ts.
+// Next layers down: winograd-read.ts, winograd-write.ts, winograd-filter.ts, gemm.ts.
 import { gemmPackedRows, PANEL_ROW_BYTES } from "./gemm";
-import { readPatch, writePatch } from "./winograd-patch";
-import { transformFilter, transformInputTile, transformOutputTile } from "./winograd-tile";
+import { transformFilter } from "./winograd-filter";
+import { WORK_BYTES } from "./winograd-lines";
+import { transformInputTile } from "./winograd-read";
+import { transformOutputTile, writePatch } from "./winograd-write";
 
 /** Output channels whose products are made and transformed back at a time. */
 const COLUMNS: i32 = 64;
@@ -76,7 +78,7 @@ function inputPlaneBytes(s: WinogradArgs): usize {
 
 /**
  * u = U. Grain g: input channels block g % blocks (CHANNEL_BLOCK of them) of panel g / blocks.
- * Worker scratch: 9 + 3·α vectors.
+ * Worker scratch: 2 · WORK_BYTES.
  */
 export function winogradTransformWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradArgs>(args);
@@ -91,8 +93,8 @@ export function winogradTransformWeight(args: usize, scratch: usize, grainBegin:
       for (let half = 0; half < 2; half++) {
         const o = panel * 8 + half * 4;
         const to = s.u + (<usize>panel * inC + c) * PANEL_ROW_BYTES + ((<usize>half) << 4);
-        readFilters(s, scratch, o, c);
-        transformFilter(s.tile, scratch, to, planeBytes);
+        readFilters(s, scratch + WORK_BYTES, o, c);
+        transformFilter(s.tile, scratch + WORK_BYTES, scratch, to, planeBytes);
       }
     }
   }
@@ -120,7 +122,7 @@ function readFilters(s: WinogradArgs, to: usize, o: i32, c: i32): void {
 
 /**
  * v = V of all tiles. Grain g: channels block g % blocks (CHANNEL_BLOCK of them) of tiles block g / blocks.
- * Worker scratch: 2·α² vectors.
+ * Worker scratch: WORK_BYTES.
  */
 export function winogradTransformInput(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradArgs>(args);
@@ -153,7 +155,8 @@ function transformInput(s: WinogradArgs, v: usize, work: usize, t0: i32, c0: i32
         const index = t0 + group + t;
         const row = index / tilesW;
         const image = row / tilesH;
-        readPatch(
+        transformInputTile(
+          tile,
           work,
           s.x + <usize>image * s.inC * channelBytes,
           channelBytes,
@@ -163,10 +166,9 @@ function transformInput(s: WinogradArgs, v: usize, work: usize, t0: i32, c0: i32
           s.inW,
           (row - image * tilesH) * tile - s.padH,
           (index - row * tilesW) * tile - s.padW,
-          tile + 2,
+          v + <usize>(group >> 2) * groupBytes + ((<usize>c) << 4) + ((<usize>t) << 4),
+          planeBytes,
         );
-        const to = v + <usize>(group >> 2) * groupBytes + ((<usize>c) << 4) + ((<usize>t) << 4);
-        transformInputTile(tile, work, to, planeBytes);
       }
     }
   }
@@ -175,7 +177,7 @@ function transformInput(s: WinogradArgs, v: usize, work: usize, t0: i32, c0: i32
 /**
  * y = the convolution. Grain g: output channels block g % mBlocks, tiles block g / mBlocks. After winogradTransformWeight, and
  * winogradTransformInput unless v is 0.
- * Worker scratch: V of a block unless v is given; M: α² · (tBlock · COLUMNS floats + 64 bytes); 2·α² vectors.
+ * Worker scratch: V of a block unless v is given; M: α² · (tBlock · COLUMNS floats + 64 bytes); 2 · WORK_BYTES.
  */
 export function winogradConv2d(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradArgs>(args);
@@ -230,16 +232,18 @@ function transformOutput(
   const tilesH = (s.outH + tile - 1) / tile;
   const channelBytes = (<usize>s.outH * s.outW) << 2;
   const rowBytes = (<usize>COLUMNS) << 2;
+  const patch = work + WORK_BYTES;
   let tw = t0 % tilesW;
   let th = (t0 / tilesW) % tilesH;
   let image = t0 / (tilesH * tilesW);
   for (let t = 0; t < n; t++) {
     for (let o = 0; o < columns; o += 4) {
       const from = products + <usize>t * rowBytes + ((<usize>o) << 2);
-      const patch = transformOutputTile(tile, from, planeBytes, work);
+      transformOutputTile(tile, from, planeBytes, work, patch);
       const channel = m0 + o;
       const plane = <usize>(image * s.outC + channel) * channelBytes;
       writePatch(
+        tile,
         patch,
         s.y + plane,
         s.mask ? s.mask + plane : 0,
@@ -249,7 +253,6 @@ function transformOutput(
         s.outW,
         th * tile,
         tw * tile,
-        tile,
         s.bias ? v128.load(s.bias + ((<usize>channel) << 2)) : f32x4.splat(0),
         s.relu != 0,
       );

@@ -163,7 +163,7 @@ test("backward, weight: every weight and every pixel once, chunks whole K blocks
     const tensors = { x: null, dy: null, dWeight: null };
     const scratch = scratchBytes(
       { kernel: "conv2dBackwardWeight", shape: { ...s, accumulate: false }, tensors },
-      { convAlgorithm: "im2col" },
+      { convAlgorithm: "im2col", threads: 2 },
     );
     assert.is(scratch, cut.chunks === 1 ? 0 : cut.chunks * s.outC * columns * 4, name);
     assert.ok(scratch <= MAX_PARTIAL_BYTES, `${name}: ${scratch} bytes`);
@@ -173,10 +173,12 @@ test("backward, weight: every weight and every pixel once, chunks whole K blocks
 test("winograd: every output channel and every tile once, whole vectors of tiles", () => {
   for (const { name, s } of ALL) {
     for (const tile of [2, 4, 6] as const) {
-      const cut = cutWinograd(s, tile);
       const tiles = s.batch * Math.ceil(s.outH / tile) * Math.ceil(s.outW / tile);
-      checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, cut.mBlocks === 1 ? 1 : 8);
-      checkBlocks(`${name} tiles`, cut.tBlock, cut.tBlocks, tiles, 4);
+      for (const threads of [1, 2, 3, 16]) {
+        const cut = cutWinograd(s, tile, threads);
+        checkBlocks(`${name} rows`, cut.mBlock, cut.mBlocks, s.outC, cut.mBlocks === 1 ? 1 : 8);
+        checkBlocks(`${name} tiles`, cut.tBlock, cut.tBlocks, tiles, 4);
+      }
       const gradient = cutWinogradGradient(s, tile);
       assert.is(gradient.tiles, tiles, name);
       checkBlocks(`${name} chunks`, gradient.chunk, gradient.chunks, tiles, 4);
@@ -200,6 +202,25 @@ test("algorithm: winograd is forced where it is possible and nowhere else; im2co
     assert.is(conv2dAlgorithm(s, "exact", "backwardWeight"), "im2col", name);
   }
 });
+
+for (const [size, channels, batch, expected] of [
+  [224, 64, 1, "winograd6"],
+  [96, 16, 1, "winograd6"],
+  [95, 16, 1, "winograd4"],
+  [14, 512, 1, "winograd4"],
+  [7, 512, 1, "winograd4"],
+  [3, 512, 4, "winograd4"],
+  [2, 512, 16, "winograd2"],
+  [2, 512, 15, "im2col"],
+  [56, 15, 8, "im2col"],
+] as const) {
+  test(`algorithm: ${channels} channels at ${size}x${size}, batch ${batch}: ${expected}`, () => {
+    const shape = { ...VGG[0].s, batch, inC: channels, outC: channels, inH: size, inW: size, outH: size, outW: size };
+    for (const direction of ["forward", "backwardInput", "backwardWeight"] as const) {
+      assert.is(conv2dAlgorithm(shape, "auto", direction), expected);
+    }
+  });
+}
 
 for (const [direction, cutOf, grainsOf] of [
   ["forward", cutConv2dForward, (cut: Cut) => cut.mBlocks * cut.nBlocks],
@@ -257,7 +278,7 @@ test("linear: every row of the weight and every column of dx once; VGG's layers 
 });
 
 test("all cuts: the same every time, and the shape is left alone", () => {
-  const winograd = (s: Conv2dShape): object => cutWinograd(s, 4);
+  const winograd = (s: Conv2dShape): object => cutWinograd(s, 4, 2);
   const gradient = (s: Conv2dShape): object => cutWinogradGradient(s, 4);
   const convolution = [cutConv2dForward, cutConv2dBackwardInput, cutConv2dBackwardWeight];
   const cuts = [...convolution, winograd, gradient, (s: Conv2dShape) => conv2dAlgorithm(s)];

@@ -90,7 +90,7 @@ function prepare(memory: WebAssembly.Memory, arena: Arena, kernelNames: readonly
 
   const launches: Launch[] = [];
   const add = (call: KernelCall<number>, convAlgorithm: "im2col" | "winograd4"): void => {
-    const options = { convAlgorithm };
+    const options = { convAlgorithm, threads: 1 };
     const place = (bytes: number): number => (bytes === 0 ? 0 : allocate(bytes / 4).address);
     const derived = { address: place(derivedOf(call, options)?.sizeBytes ?? 0), fresh: false };
     launches.push(...lower(call, place(scratchBytes(call, options)), derived, options));

@@ -100,7 +100,14 @@ export class WasmBackend implements Backend {
     const setup = { module, memory, kernelNames, wide: tier === "turbo" };
     const executor = createPool === null ? new SingleExecutor(setup) : createPool(threads, setup);
     const arena = new Arena(memory, maxBytes, arenaBaseBytes);
-    return new WasmBackend(tier, memory, arena, executor, { convAlgorithm }, kernelNames);
+    return new WasmBackend(
+      tier,
+      memory,
+      arena,
+      executor,
+      { convAlgorithm, threads: createPool ? threads : 1 },
+      kernelNames,
+    );
   }
 
   get threads(): number {

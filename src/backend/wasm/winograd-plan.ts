@@ -3,7 +3,7 @@
  * the input gradient are one kernel (assembly/winograd.ts), the weight gradient another (assembly/winograd-weight.ts).
  * The cuts decide who computes what; only `chunk` of the weight gradient is part of the result.
  */
-import { blocks, rowBlocks, WANTED_GRAINS } from "./conv-plan.js";
+import { blocks, rowBlocks } from "./conv-plan.js";
 
 /** Rows and columns of outputs of a tile. */
 export type WinogradTile = 2 | 4 | 6;
@@ -40,9 +40,13 @@ export const TILE_BLOCK = 32;
 export const ROW_BLOCK = 128;
 
 /** What a grain transforms and multiplies at a time is kept within this: a second-level cache. */
-const BLOCK_BYTES = 1 << 20;
+const BLOCK_BYTES = 3 << 18;
 const MAX_TILES = 64;
 const MIN_TILES = 16;
+/** Above this the filters are not read once for each block of tiles: a part of a third-level cache. */
+const MAX_FILTER_BYTES = 12 << 20;
+/** How much longer than even shares the busiest thread may work before tiles are cut another way. */
+const MOST_UNEVEN = 1.08;
 
 function padded(channels: number, unit: number): number {
   return Math.ceil(channels / unit) * unit;
@@ -58,17 +62,29 @@ function tilesOf({ batch, outH, outW }: WinogradShape, tile: WinogradTile): numb
 }
 
 /** Grains of the convolution: `tBlock` tiles by `mBlock` output channels. */
-export function cutWinograd(s: WinogradShape, tile: WinogradTile): WinogradCut {
+export function cutWinograd(s: WinogradShape, tile: WinogradTile, threads: number): WinogradCut {
   const tiles = tilesOf(s, tile);
   const tileBytes = placesOf(tile) * 4 * (padded(s.inC, 4) + COLUMNS);
-  const fitting = Math.floor(BLOCK_BYTES / tileBytes / 4) * 4;
-  const own = blocks(tiles, Math.min(MAX_TILES, Math.max(MIN_TILES, fitting)), 4);
-  if (own.count >= WANTED_GRAINS) {
+  const most = Math.min(MAX_TILES, Math.max(MIN_TILES, Math.floor(BLOCK_BYTES / tileBytes / 4) * 4));
+  const own = evenBlocks(tiles, most, threads);
+  const busiest = Math.ceil(own.count / threads) * own.block;
+  if (winogradWeightBytes(s, tile) <= MAX_FILTER_BYTES && busiest * threads <= tiles * MOST_UNEVEN) {
     return { mBlock: s.outC, mBlocks: 1, tBlock: own.block, tBlocks: own.count, inputFirst: false };
   }
   const shared = blocks(tiles, MAX_TILES, 4);
   const m = rowBlocks(s.outC, s.outC, 32, shared.count, 8);
   return { mBlock: m.block, mBlocks: m.count, tBlock: shared.block, tBlocks: shared.count, inputFirst: true };
+}
+
+/** Blocks of at most `most` tiles, of which the busiest of `threads` threads gets as few tiles as can be. */
+function evenBlocks(tiles: number, most: number, threads: number): { block: number; count: number } {
+  let best = blocks(tiles, most, 4);
+  for (let limit = most - 4; limit >= MIN_TILES; limit -= 4) {
+    const other = blocks(tiles, limit, 4);
+    const busiest = (cut: typeof other) => Math.ceil(cut.count / threads) * cut.block;
+    if (busiest(other) < busiest(best)) best = other;
+  }
+  return best;
 }
 
 /** Bytes of the transformed filters. */
@@ -89,13 +105,11 @@ export function winogradInputBytes(s: WinogradShape, tile: WinogradTile, cut: Wi
 /** Memory that each worker needs for the convolution itself. */
 export function winogradWorkerBytes(s: WinogradShape, tile: WinogradTile, cut: WinogradCut): number {
   const products = placesOf(tile) * (cut.tBlock * COLUMNS * 4 + 64);
-  return (cut.inputFirst ? 0 : blockBytes(s, tile, cut)) + products + winogradTransformBytes(tile);
+  return (cut.inputFirst ? 0 : blockBytes(s, tile, cut)) + products + TRANSFORM_BYTES;
 }
 
-/** Memory that each worker needs for a transform: two patches of vectors. */
-export function winogradTransformBytes(tile: WinogradTile): number {
-  return 2 * placesOf(tile) * 16;
-}
+/** Memory that each worker needs for a transform: twice WORK_BYTES of assembly/winograd-lines.ts. */
+export const TRANSFORM_BYTES = 2048;
 
 /** Transformed tiles of one chunk of the weight gradient are kept within this: a third-level cache, where the sum allows it. */
 const CHUNK_BYTES = 8 << 20;

@@ -57,7 +57,7 @@ export const CONV2D_LOWERINGS = {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "forward"),
     scratchBytes(s, options) {
       const tile = winogradTile(s, options, "forward");
-      return tile === null ? 0 : winogradScratchBytes(s, tile);
+      return tile === null ? 0 : winogradScratchBytes(s, tile, options.threads);
     },
     derived(s, options): Derived | null {
       const tile = winogradTile(s, options, "forward");
@@ -68,7 +68,8 @@ export const CONV2D_LOWERINGS = {
       const tile = winogradTile(s, options, "forward");
       if (tile !== null) {
         const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
-        return winogradLaunches(s, tile, callScratch, needDerived(derived), { x, weight, bias, y, relu, ...strides });
+        const values = { x, weight, bias, y, relu, ...strides };
+        return winogradLaunches(s, tile, options.threads, callScratch, needDerived(derived), values);
       }
       const cut = cutConv2dForward(s);
       const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
@@ -81,7 +82,7 @@ export const CONV2D_LOWERINGS = {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "backwardInput"),
     scratchBytes(s, options) {
       const tile = winogradTile(s, options, "backwardInput");
-      return tile === null ? weightBytes(s) : winogradScratchBytes(transposed(s), tile);
+      return tile === null ? weightBytes(s) : winogradScratchBytes(transposed(s), tile, options.threads);
     },
     derived(s, options): Derived | null {
       const tile = winogradTile(s, options, "backwardInput");
@@ -93,7 +94,7 @@ export const CONV2D_LOWERINGS = {
         // dx is dy convolved with the filters turned by 180 degrees, input and output channels exchanged.
         const strides = { outStride: 9, inStride: s.inC * 9, flip: 1 };
         const values = { x: dy, weight, bias, mask, y: dx, ...strides };
-        return winogradLaunches(transposed(s), tile, callScratch, needDerived(derived), values);
+        return winogradLaunches(transposed(s), tile, options.threads, callScratch, needDerived(derived), values);
       }
       const cut = cutConv2dBackwardInput(s);
       const taps = s.kH * s.kW;

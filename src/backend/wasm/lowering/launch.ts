@@ -20,6 +20,8 @@ export type Addresses<K extends KernelName> = TensorsOf<K, number>;
 /** Choices that an engine makes once. */
 export interface LoweringOptions {
   readonly convAlgorithm: ConvAlgorithmOption;
+  /** How many share the grains; changes how they are cut, never the bits. */
+  readonly threads: number;
 }
 
 /** A call's derived value: its address, and whether it is there already. */

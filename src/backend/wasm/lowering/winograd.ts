@@ -6,10 +6,10 @@ import {
   cutWinogradGradient,
   ROW_BLOCK,
   TILE_BLOCK,
+  TRANSFORM_BYTES,
   type WinogradShape,
   type WinogradTile,
   winogradInputBytes,
-  winogradTransformBytes,
   winogradWeightBytes,
   winogradWorkerBytes,
 } from "../winograd-plan.js";
@@ -28,8 +28,8 @@ export function transposed(s: WinogradShape): WinogradShape {
 }
 
 /** Shared scratch memory: the transformed input. */
-export function winogradScratchBytes(s: WinogradShape, tile: WinogradTile): number {
-  return winogradInputBytes(s, tile, cutWinograd(s, tile));
+export function winogradScratchBytes(s: WinogradShape, tile: WinogradTile, threads: number): number {
+  return winogradInputBytes(s, tile, cutWinograd(s, tile, threads));
 }
 
 /** The transformed filters; `direction` because those of the input gradient are turned. */
@@ -40,23 +40,23 @@ export function winogradFilters(s: WinogradShape, tile: WinogradTile, direction:
 export function winogradLaunches(
   s: WinogradShape,
   tile: WinogradTile,
+  threads: number,
   callScratch: number,
   filters: DerivedAddress,
   values: Values<typeof WINOGRAD_ARGUMENTS>,
 ): Launch[] {
-  const { inputFirst, ...cut } = cutWinograd(s, tile);
+  const { inputFirst, ...cut } = cutWinograd(s, tile, threads);
   const all = { ...sizesOf(s), ...cut, ...values, tile, u: filters.address, v: inputFirst ? callScratch : 0 };
-  const transformBytes = winogradTransformBytes(tile);
   const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK);
   const workerBytes = winogradWorkerBytes(s, tile, { inputFirst, ...cut });
   const launches: Launch[] = [];
   if (!filters.fresh) {
     const grains = Math.ceil(s.outC / 8) * channelBlocks;
-    launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, grains, transformBytes + 64 * 16));
+    launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, grains, TRANSFORM_BYTES));
   }
   if (inputFirst) {
     const grains = cut.tBlocks * channelBlocks;
-    launches.push(launch("winogradTransformInput", WINOGRAD_ARGUMENTS, all, grains, transformBytes));
+    launches.push(launch("winogradTransformInput", WINOGRAD_ARGUMENTS, all, grains, TRANSFORM_BYTES));
   }
   launches.push(launch("winogradConv2d", WINOGRAD_ARGUMENTS, all, cut.mBlocks * cut.tBlocks, workerBytes));
   return launches;
@@ -81,7 +81,6 @@ export function winogradGradientLaunches(
   const all = { ...sizesOf(s), ...values, tile, chunk, v, z, du };
   const places = (tile + 2) ** 2;
   const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK) + Math.ceil(s.outC / CHANNEL_BLOCK);
-  const bytes = winogradTransformBytes(tile);
   const launches: Launch[] = [];
   for (let index = 0; index < chunks; index++) {
     const tileBegin = index * chunk;
@@ -89,10 +88,10 @@ export function winogradGradientLaunches(
     const part = { ...all, tileBegin, tileCount, accumulate: Number(index > 0) };
     const tileGrains = Math.ceil(tileCount / TILE_BLOCK) * channelBlocks;
     const productGrains = places * Math.ceil(s.outC / ROW_BLOCK);
-    launches.push(launch("winogradGradientTiles", WINOGRAD_GRADIENT_ARGUMENTS, part, tileGrains, bytes));
+    launches.push(launch("winogradGradientTiles", WINOGRAD_GRADIENT_ARGUMENTS, part, tileGrains, TRANSFORM_BYTES));
     launches.push(launch("winogradGradientProduct", WINOGRAD_GRADIENT_ARGUMENTS, part, productGrains));
   }
-  launches.push(launch("winogradGradientWeight", WINOGRAD_GRADIENT_ARGUMENTS, all, s.outC, bytes + 9 * 16));
+  launches.push(launch("winogradGradientWeight", WINOGRAD_GRADIENT_ARGUMENTS, all, s.outC, TRANSFORM_BYTES));
   return launches;
 }
 
