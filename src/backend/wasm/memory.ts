@@ -10,7 +10,7 @@
 import { BackendError, MemoryFullError } from "../../core/errors.js";
 import type { Buffer } from "../backend.js";
 
-const PAGE_BYTES = 65536;
+export const PAGE_BYTES = 65536;
 /** Everything starts on a cache line. */
 const UNIT_BYTES = 64;
 const MAX_PAGES = 65536;
@@ -48,6 +48,12 @@ export function createMemory(shared: boolean, maxBytes: number): { memory: WebAs
   );
 }
 
+/** What the arena needs of a WebAssembly.Memory; the planning backend has one of numbers alone. */
+export interface GrowingMemory {
+  readonly buffer: { readonly byteLength: number };
+  grow(pages: number): unknown;
+}
+
 /** First-fit allocation with free neighbours joined. Also counts. */
 export class Arena {
   /** Free blocks by address, never adjacent. */
@@ -57,7 +63,7 @@ export class Arena {
   private usedBytes = 0;
 
   constructor(
-    readonly memory: WebAssembly.Memory,
+    private readonly memory: GrowingMemory,
     readonly maxBytes: number,
     baseBytes = PAGE_BYTES,
   ) {
