@@ -63,6 +63,22 @@ export async function createEngineOn(host: Host, options: EngineOptions): Promis
   return new Engine(await createBackend(host, options), () => host.collectGarbage(), { keepTransformedWeights });
 }
 
+/**
+ * An engine that records, plans and counts as one of the wasm backend would, and computes nothing: `memory()` tells what a program
+ * needs, and one that does not fit throws as ever.
+ */
+export async function createPlanningEngine({ threads, memoryMaxBytes }: PlanningOptions): Promise<Engine> {
+  const { PlanningBackend } = await import("./backend/wasm/planning-backend.js");
+  const backend = new PlanningBackend(threads, memoryMaxBytes, "auto");
+  return new Engine(backend, async () => {}, { keepTransformedWeights: true });
+}
+
+/** The engine that is stood in for. */
+export interface PlanningOptions {
+  readonly threads: number;
+  readonly memoryMaxBytes: number;
+}
+
 /** What engines find on a host. */
 export interface HostFacts {
   /** All tiers that could run. */

@@ -1,9 +1,16 @@
 /** Engines in Node, and in Deno and Bun, which have Node's modules: kernels from files, threads in a piscina pool. */
 import type { Engine } from "./core/engine.js";
-import { createEngineOn, type EngineOptions, type HostFacts, hostFacts } from "./create-engine.js";
+import {
+  createEngineOn,
+  createPlanningEngine,
+  type EngineOptions,
+  type HostFacts,
+  hostFacts,
+} from "./create-engine.js";
 import { NODE } from "./node-host.js";
 
-export type { EngineOptions } from "./create-engine.js";
+export type { EngineOptions, PlanningOptions } from "./create-engine.js";
+export { createPlanningEngine };
 
 /**
  * Makes an engine.

@@ -1,4 +1,4 @@
-/** `verydeep summary`: the layers of a net, their shapes, parameters and multiply-accumulates, or a list of all nets. Needs no engine. */
+/** `verydeep summary`: the layers of a net, their shapes, parameters and multiply-accumulates, and the batch that training has memory for; or a list of all nets. */
 import { UsageError } from "../core/errors.js";
 import { type NetLayer, netTotals } from "../models/net-config.js";
 import { isNetName, NET_NAMES, type NetName, netFacts, netLayers } from "../models/nets.js";
@@ -47,9 +47,9 @@ export function addSummary(program: Command, output: Output): void {
     .option("--classes <n>", "number of classes", (text) => parseWhole("--classes", text, 1, MAX_CLASSES))
     .option("--batch-norm", "VGG nets with batch normalisation after each convolution")
     .option("--json", "print one JSON object")
-    .action((net: string | undefined, options: ShownOptions) => {
+    .action(async (net: string | undefined, options: ShownOptions) => {
       if (net === undefined) listNets(output);
-      else summarise(findNet("summary", net, options), output);
+      else await summarise(findNet("summary", net, options), output);
     });
 }
 
@@ -89,9 +89,11 @@ function shownNet(name: NetName, { input, classes, batchNorm }: ShownOptions): S
   return { name, about: facts.about, ...size, layers: netLayers(name, size) };
 }
 
-function summarise({ name, about, inputSize, classes, layers }: Shown, output: Output): void {
+async function summarise(net: Shown, output: Output): Promise<void> {
+  const { name, about, inputSize, classes, layers } = net;
   const { params, macs } = netTotals(layers);
-  output.record({ config: name, params, macs, layers: layers.map(layerRecord) });
+  const training = await (await import("./largest-batch.js")).trainingMemory(net);
+  output.record({ config: name, params, macs, training, layers: layers.map(layerRecord) });
 
   const { bold, dim } = output.paint;
   // Most nets have one name a layer, the paper's.
@@ -106,6 +108,17 @@ function summarise({ name, about, inputSize, classes, layers }: Shown, output: O
   output.line(
     `${bold(grouped(params))} parameters (${byteSize(params * 4)} as float32), ${bold(grouped(macs))} MACs a picture`,
   );
+  const { largestBatch, bytes, memoryMaxBytes, threads } = training;
+  const room = `${gibibytes(memoryMaxBytes)} of tensor memory, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  output.line(
+    largestBatch === 0
+      ? `Training: not even one picture fits (${room})`
+      : `Training: up to ${bold(grouped(largestBatch))} pictures at once fit, in ${gibibytes(bytes)} (SGD with momentum; ${room})`,
+  );
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 }
 
 function listNets(output: Output): void {

@@ -14,14 +14,18 @@ import { channelsLast } from "../ops/channels-last.js";
 import { crossEntropy, labelsTensor } from "../ops/loss.js";
 import { SGD } from "../optim/sgd.js";
 
-/** What to run. */
-export interface NetProfileOptions {
+/** What a run is. */
+export interface RunOptions {
   readonly batch: number;
   /** Height and width of the pictures, which have three channels. */
   readonly inputSize: number;
   readonly classes: number;
   /** Whole training steps (forward, loss, backward, SGD with momentum) instead of forward passes. */
   readonly train: boolean;
+}
+
+/** What to run, and how often. */
+export interface NetProfileOptions extends RunOptions {
   /** Measured runs; others go before them. */
   readonly runs: number;
   /** Called once the kernels are warm, before the first measured run. */
@@ -78,8 +82,8 @@ export async function profileNet(model: Module, options: NetProfileOptions, engi
   return measured;
 }
 
-/** What one run records. */
-async function recorder(model: Module, options: NetProfileOptions, engine: Engine): Promise<() => void> {
+/** What one run records, on random pictures. */
+export async function recorder(model: Module, options: RunOptions, engine: Engine): Promise<() => void> {
   const { batch, inputSize, train } = options;
   const shape = [batch, 3, inputSize, inputSize];
   // Made in tensor memory: there it counts, and is an error of its own if it does not fit.

@@ -94,6 +94,10 @@ test("summary for people: plain in a pipe, with totals", async () => {
   assert.match(stdout, "VGG D, input 3x224x224, 1,000 classes\n");
   assert.match(stdout, /^fc6 +classifier\.0 +linear +4096 +102,764,544 +102,760,448$/m);
   assert.match(stdout, "138,357,544 parameters (553.4 MB as float32), 15,470,264,320 MACs a picture\n");
+  assert.match(
+    stdout,
+    /^Training: up to [1-9]\d* pictures at once fit, in \d\.\d\d GiB \(SGD with momentum; \d\.\d\d GiB of tensor memory, \d+ threads?\)$/m,
+  );
 });
 
 test("summary without a net: all of them, with counts", async () => {
@@ -144,7 +148,13 @@ test("summary for programs: one object", async () => {
     params,
     macs,
   }));
-  assert.equal(jsonLines(stdout), [{ config: "A-LRN", ...vggTotals(layers), layers: wanted }]);
+  const shown = jsonLines(stdout);
+  const { training } = Object(shown[0]);
+  assert.equal(shown, [{ config: "A-LRN", ...vggTotals(layers), training, layers: wanted }]);
+  const { largestBatch, bytes, memoryMaxBytes, threads } = training;
+  assert.ok(largestBatch > 100 && Number.isInteger(largestBatch), `${largestBatch}`);
+  assert.ok(bytes > vggTotals(layers).params * 12 && bytes <= memoryMaxBytes, `${bytes}`);
+  assert.ok(threads >= 1);
 });
 
 const seeHelp = "Run it with --help to see what it takes.";
