@@ -48,10 +48,11 @@ export {
   linearBackwardInput,
   linearBackwardWeight,
   linearForward,
-  linearForwardVector,
   linearPackInput,
   linearTransposeGradient,
 } from "./linear";
+export { gemmMicroApart1x8, gemmMicroApart4x8, linearBackwardInputRows } from "./linear-rows";
+export { linearForwardVector } from "./linear-vector";
 export { crossEntropyBackward, labelRank, logSoftmaxBackward, logSoftmaxForward, nllForward } from "./loss";
 export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
 export { adam, sgd } from "./optimizer";

@@ -3,15 +3,14 @@
 // copy of it or of its gradient.
 //
 //   forward         C[outF × batch] = weight · xᵀ      xᵀ packed once for all grains; C stored transposed
-//   batch 1         y = weight · x                     dot products at the speed of memory
-//   backwardInput   dx[batch × inF] = dy · weight      grain: columns of dx
+//   batch 1         y = weight · x                     linear-vector.ts: dot products at the speed of memory
+//   backwardInput   dx[batch × inF] = dy · weight      grain: columns of dx; few images: linear-rows.ts
 //   backwardWeight  dWeight[outF × inF] = dyᵀ · x      grain: rows of dWeight
 //   backwardBias    dBias = column sums of dy
 // Next layer down: gemm.ts.
 import { storeRow } from "./conv2d";
 import { gemmBlock, KC, NR, PANEL_ROW_BYTES, packRows, packTransposed } from "./gemm";
 import { floorOf, maskRow } from "./rectify";
-import { madd, sumLanes } from "./simd";
 
 /** Argument record of the linear kernels; addresses are 0 where a kernel does not use one. */
 @unmanaged
@@ -61,10 +60,27 @@ export function linearForward(args: usize, scratch: usize, grainBegin: i32, grai
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const m0 = grain * s.block;
     const m = min(s.block, s.outFeatures - m0);
-    for (let k0 = 0; k0 < s.inFeatures; k0 += KC) {
-      const a = s.weight + <usize>m0 * weightRowBytes + ((<usize>k0) << 2);
-      const b = s.callScratch + <usize>k0 * rowBytes;
-      gemmBlock(a, weightRowBytes, b, scratch, rowBytes, m, panels, min(KC, s.inFeatures - k0), k0 > 0);
+    // Few images: four rows to their ends, then the next four, which are as many streams as the machine's prefetcher follows.
+    // Fc6, 8 images, one core of a Zen 4, relaxed: 39 ms, all rows of the grain together 54; 32 images: 150, 175.
+    const together = panels <= 4 ? 4 : m;
+    for (let row = 0; row < m; row += together) {
+      const aRow = s.weight + <usize>(m0 + row) * weightRowBytes;
+      const tile = scratch + <usize>row * rowBytes;
+      for (let k0 = 0; k0 < s.inFeatures; k0 += KC) {
+        const b = s.callScratch + <usize>k0 * rowBytes;
+        const k = min(KC, s.inFeatures - k0);
+        gemmBlock(
+          aRow + ((<usize>k0) << 2),
+          weightRowBytes,
+          b,
+          tile,
+          rowBytes,
+          min(together, m - row),
+          panels,
+          k,
+          k0 > 0,
+        );
+      }
     }
     for (let row = 0; row < m; row++) {
       const bias: f32 = s.bias ? load<f32>(s.bias + ((<usize>(m0 + row)) << 2)) : 0;
@@ -76,49 +92,6 @@ export function linearForward(args: usize, scratch: usize, grainBegin: i32, grai
       }
     }
   }
-}
-
-/** Batch 1: y[o] = weight[o] · x + bias[o], rectified with relu, for rows [g · block, …): 16 chains a row, added in a fixed order. */
-export function linearForwardVector(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
-  const s = changetype<LinearArgs>(args);
-  const rowBytes = (<usize>s.inFeatures) << 2;
-  const rowEnd = min(s.outFeatures, grainEnd * s.block);
-  const floor = floorOf(s.relu);
-  for (let o = grainBegin * s.block; o < rowEnd; o++) {
-    const bias: f32 = s.bias ? load<f32>(s.bias + ((<usize>o) << 2)) : 0;
-    const value = dot(s.weight + <usize>o * rowBytes, s.x, s.inFeatures) + bias;
-    store<f32>(s.y + ((<usize>o) << 2), max<f32>(value, floor));
-  }
-}
-
-/** Dot product of two rows. A block of 4096 terms has 16 chains (of 256 terms); blocks are added in order. */
-function dot(a: usize, b: usize, count: i32): f32 {
-  let total: f32 = 0;
-  while (count > 0) {
-    const block = min(count, 4096);
-    let s0 = f32x4.splat(0);
-    let s1 = f32x4.splat(0);
-    let s2 = f32x4.splat(0);
-    let s3 = f32x4.splat(0);
-    let i = 0;
-    for (; i + 16 <= block; i += 16) {
-      s0 = madd(s0, v128.load(a), v128.load(b));
-      s1 = madd(s1, v128.load(a, 16), v128.load(b, 16));
-      s2 = madd(s2, v128.load(a, 32), v128.load(b, 32));
-      s3 = madd(s3, v128.load(a, 48), v128.load(b, 48));
-      a += 64;
-      b += 64;
-    }
-    let sum = sumLanes(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
-    for (; i < block; i++) {
-      sum += load<f32>(a) * load<f32>(b);
-      a += 4;
-      b += 4;
-    }
-    total += sum;
-    count -= block;
-  }
-  return total;
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   cutConv2dBackwardWeight,
   cutConv2dForward,
   cutLinearColumns,
+  cutLinearColumnsInPlace,
   cutLinearRows,
   KC,
 } from "#src/backend/wasm/conv-plan.js";
@@ -272,6 +273,9 @@ test("linear: every row of the weight and every column of dx once; VGG's layers 
     checkBlocks(`${name} rows`, rows.block, rows.count, s.outFeatures, 4);
     const columns = cutLinearColumns(s);
     checkBlocks(`${name} columns`, columns.block, columns.count, s.inFeatures, 8);
+    const inPlace = cutLinearColumnsInPlace(s);
+    checkBlocks(`${name} columns in place`, inPlace.block, inPlace.count, s.inFeatures, 8);
+    if (s.inFeatures >= 4096) assert.ok(inPlace.count >= 16, `${name}: ${inPlace.count} grains`);
     if (s.outFeatures >= 1000) assert.ok(rows.count >= WANTED_GRAINS, `${name}: ${rows.count} grains`);
     if (s.inFeatures >= 512) assert.ok(columns.count >= WANTED_GRAINS, `${name}: ${columns.count} grains`);
   }
@@ -289,6 +293,7 @@ test("all cuts: the same every time, and the shape is left alone", () => {
     const frozen = Object.freeze({ ...s });
     assert.equal(cutLinearRows(frozen), cutLinearRows(s));
     assert.equal(cutLinearColumns(frozen), cutLinearColumns(s));
+    assert.equal(cutLinearColumnsInPlace(frozen), cutLinearColumnsInPlace(s));
   }
 });
 

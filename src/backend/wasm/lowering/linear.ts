@@ -1,7 +1,7 @@
 /** Linear layers. */
 import type { LinearShape } from "../../backend.js";
 import { LINEAR_ARGUMENTS } from "../arguments.js";
-import { cutLinearColumns, cutLinearRows, KC } from "../conv-plan.js";
+import { cutLinearColumns, cutLinearColumnsInPlace, cutLinearRows, KC, LINEAR_IN_PLACE_BATCH } from "../conv-plan.js";
 import { type Launch, type Lowerings, launch, NONE, type Values } from "./launch.js";
 
 /** Columns of the tile in linear's weight gradient: 64 rows of them are 48 KB. */
@@ -21,6 +21,10 @@ function paddedBatchBytes(s: LinearShape): number {
   return Math.ceil(s.batch / 8) * 32;
 }
 
+function isInPlace(s: LinearShape): boolean {
+  return s.batch <= LINEAR_IN_PLACE_BATCH;
+}
+
 export const LINEAR_LOWERINGS = {
   linearForward: {
     algorithm: (s) => (s.batch === 1 ? "vector" : "gemm"),
@@ -38,8 +42,14 @@ export const LINEAR_LOWERINGS = {
   },
 
   linearBackwardInput: {
+    algorithm: (s) => (isInPlace(s) ? "rows" : "gemm"),
     scratchBytes: NONE,
     launches(s, { dy, weight, mask, dx }) {
+      if (isInPlace(s)) {
+        const { block, count } = cutLinearColumnsInPlace(s);
+        const workerBytes = s.batch * block * 4;
+        return [linearLaunch("linearBackwardInputRows", s, { dy, weight, mask, dx, block }, count, workerBytes)];
+      }
       const { block, count } = cutLinearColumns(s);
       return [
         linearLaunch("linearBackwardInput", s, { dy, weight, mask, dx, block }, count, (KC + s.batch) * block * 4),

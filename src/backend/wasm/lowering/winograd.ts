@@ -1,4 +1,6 @@
 /** Winograd's convolution: launches of the forward pass (and, exchanged, the input gradient) and of the weight gradient. */
+
+import type { Derived } from "../../backend.js";
 import { WINOGRAD_ARGUMENTS, WINOGRAD_GRADIENT_ARGUMENTS } from "../arguments.js";
 import {
   CHANNEL_BLOCK,
@@ -13,7 +15,6 @@ import {
   winogradWeightBytes,
   winogradWorkerBytes,
 } from "../winograd-plan.js";
-import type { Derived } from "../../backend.js";
 import { type DerivedAddress, type Launch, launch, type Values } from "./launch.js";
 
 /** The fields that the kernels take; a shape may have others. */
