@@ -4,7 +4,7 @@
 //   Rows     | a0 k0 k1 k2 k3 | a1 k0 … k3 | a2 … | a3 … | a0 k4 …    four neighbours of k together: what a transform of 4 channels stores
 //   Columns  | a0 a1 a2 a3 of k0 | a0 a1 a2 a3 of k1 | …               four rows together
 //
-// B is one panel (k rows of 8 floats) or, for 256-bit registers, two: V8 fuses neighbouring pairs of 128-bit operations there.
+// B is a panel of 8 columns or, for 256-bit registers, of 16: V8 fuses neighbouring pairs of 128-bit operations there.
 // `break` between the steps keeps V8 from hoisting all loads and running out of registers (it counts where k is no multiple of 4).
 // Measured, operands in cache, one core of a Zen 4, GFLOP/s (gemm-micro.ts's rows in place: 38.7 / 54.3 / -):
 //   4x8 46.7 plain (Node 20), 54 relaxed; 4x16 106 relaxed with 256-bit registers (Node 24)
@@ -206,16 +206,8 @@ export function gemmMicroColumns4x8(a: usize, b: usize, c: usize, cRowBytes: usi
   v128.store(row3, c31, 16);
 }
 
-/** C[4×16] from the panels b and nextB: the same sums in the same order as two tiles of 4×8. */
-export function gemmMicroRows4x16(
-  a: usize,
-  b: usize,
-  nextB: usize,
-  c: usize,
-  cRowBytes: usize,
-  k: i32,
-  accumulate: bool,
-): void {
+/** C[4×16], A in the form Rows: the same sums in the same order as two tiles of 4×8. */
+export function gemmMicroRows4x16(a: usize, b: usize, c: usize, cRowBytes: usize, k: i32, accumulate: bool): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -235,8 +227,8 @@ export function gemmMicroRows4x16(
   for (;;) {
     let b0 = v128.load(b);
     let b1 = v128.load(b, 16);
-    let b2 = v128.load(nextB);
-    let b3 = v128.load(nextB, 16);
+    let b2 = v128.load(b, 32);
+    let b3 = v128.load(b, 48);
     let splat = v128.load32_splat(a);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -258,10 +250,10 @@ export function gemmMicroRows4x16(
     c32 = madd(c32, splat, b2);
     c33 = madd(c33, splat, b3);
     if (k == 1) break;
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    b2 = v128.load(nextB, 32);
-    b3 = v128.load(nextB, 48);
+    b0 = v128.load(b, 64);
+    b1 = v128.load(b, 80);
+    b2 = v128.load(b, 96);
+    b3 = v128.load(b, 112);
     splat = v128.load32_splat(a, 4);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -283,10 +275,10 @@ export function gemmMicroRows4x16(
     c32 = madd(c32, splat, b2);
     c33 = madd(c33, splat, b3);
     if (k == 2) break;
-    b0 = v128.load(b, 64);
-    b1 = v128.load(b, 80);
-    b2 = v128.load(nextB, 64);
-    b3 = v128.load(nextB, 80);
+    b0 = v128.load(b, 128);
+    b1 = v128.load(b, 144);
+    b2 = v128.load(b, 160);
+    b3 = v128.load(b, 176);
     splat = v128.load32_splat(a, 8);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -308,10 +300,10 @@ export function gemmMicroRows4x16(
     c32 = madd(c32, splat, b2);
     c33 = madd(c33, splat, b3);
     if (k == 3) break;
-    b0 = v128.load(b, 96);
-    b1 = v128.load(b, 112);
-    b2 = v128.load(nextB, 96);
-    b3 = v128.load(nextB, 112);
+    b0 = v128.load(b, 192);
+    b1 = v128.load(b, 208);
+    b2 = v128.load(b, 224);
+    b3 = v128.load(b, 240);
     splat = v128.load32_splat(a, 12);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -335,8 +327,7 @@ export function gemmMicroRows4x16(
     k -= 4;
     if (k <= 0) break;
     a += 64;
-    b += 128;
-    nextB += 128;
+    b += 256;
   }
   const row1 = c + cRowBytes;
   const row2 = row1 + cRowBytes;
@@ -378,15 +369,7 @@ export function gemmMicroRows4x16(
 }
 
 /** The same with A in the form Columns. */
-export function gemmMicroColumns4x16(
-  a: usize,
-  b: usize,
-  nextB: usize,
-  c: usize,
-  cRowBytes: usize,
-  k: i32,
-  accumulate: bool,
-): void {
+export function gemmMicroColumns4x16(a: usize, b: usize, c: usize, cRowBytes: usize, k: i32, accumulate: bool): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -406,8 +389,8 @@ export function gemmMicroColumns4x16(
   for (;;) {
     let b0 = v128.load(b);
     let b1 = v128.load(b, 16);
-    let b2 = v128.load(nextB);
-    let b3 = v128.load(nextB, 16);
+    let b2 = v128.load(b, 32);
+    let b3 = v128.load(b, 48);
     let splat = v128.load32_splat(a);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -429,10 +412,10 @@ export function gemmMicroColumns4x16(
     c32 = madd(c32, splat, b2);
     c33 = madd(c33, splat, b3);
     if (k == 1) break;
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    b2 = v128.load(nextB, 32);
-    b3 = v128.load(nextB, 48);
+    b0 = v128.load(b, 64);
+    b1 = v128.load(b, 80);
+    b2 = v128.load(b, 96);
+    b3 = v128.load(b, 112);
     splat = v128.load32_splat(a, 16);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -454,10 +437,10 @@ export function gemmMicroColumns4x16(
     c32 = madd(c32, splat, b2);
     c33 = madd(c33, splat, b3);
     if (k == 2) break;
-    b0 = v128.load(b, 64);
-    b1 = v128.load(b, 80);
-    b2 = v128.load(nextB, 64);
-    b3 = v128.load(nextB, 80);
+    b0 = v128.load(b, 128);
+    b1 = v128.load(b, 144);
+    b2 = v128.load(b, 160);
+    b3 = v128.load(b, 176);
     splat = v128.load32_splat(a, 32);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -479,10 +462,10 @@ export function gemmMicroColumns4x16(
     c32 = madd(c32, splat, b2);
     c33 = madd(c33, splat, b3);
     if (k == 3) break;
-    b0 = v128.load(b, 96);
-    b1 = v128.load(b, 112);
-    b2 = v128.load(nextB, 96);
-    b3 = v128.load(nextB, 112);
+    b0 = v128.load(b, 192);
+    b1 = v128.load(b, 208);
+    b2 = v128.load(b, 224);
+    b3 = v128.load(b, 240);
     splat = v128.load32_splat(a, 48);
     c00 = madd(c00, splat, b0);
     c01 = madd(c01, splat, b1);
@@ -506,8 +489,7 @@ export function gemmMicroColumns4x16(
     k -= 4;
     if (k <= 0) break;
     a += 64;
-    b += 128;
-    nextB += 128;
+    b += 256;
   }
   const row1 = c + cRowBytes;
   const row2 = row1 + cRowBytes;

@@ -9,8 +9,6 @@
 // Bits: an element of C is one chain over k inside a K block (at most KC long), and the blocks are added in order.
 // That makes a two-level sum whose order depends on nothing but K. KC is part of the result: never tune it.
 import { gemmMicro1x8, gemmMicro4x8 } from "./gemm-micro";
-import { gemmMicroColumns4x8, gemmMicroColumns4x16, gemmMicroRows4x8, gemmMicroRows4x16 } from "./gemm-micro-packed";
-import { isWide } from "./simd";
 
 /** Columns of a packed panel of B. */
 export const NR: i32 = 8;
@@ -144,98 +142,4 @@ export function transposeStoreVectors(to: usize, r0: v128, r1: v128, r2: v128, r
   v128.store(to, v128.shuffle<f32>(lo01, lo23, 2, 3, 6, 7), 32);
   v128.store(to, v128.shuffle<f32>(hi01, hi23, 0, 1, 4, 5), 64);
   v128.store(to, v128.shuffle<f32>(hi01, hi23, 2, 3, 6, 7), 96);
-}
-
-/**
- * C[4·groups × 8·panels] = A·B with A packed in groups of four rows, `groupBytes` apart, in the form Rows of gemm-micro-packed.ts,
- * and panels of B `panelBytes` apart: B is read from its first to its last byte, once. Any k; cut at multiples of KC.
- */
-export function gemmPackedRows(
-  a: usize,
-  groupBytes: usize,
-  b: usize,
-  panelBytes: usize,
-  c: usize,
-  cRowBytes: usize,
-  groups: i32,
-  panels: i32,
-  k: i32,
-): void {
-  let panel = 0;
-  if (isWide()) {
-    for (; panel + 2 <= panels; panel += 2) {
-      for (let k0 = 0; k0 < k; k0 += KC) {
-        const kBlock = min(KC, k - k0);
-        const bBlock = b + <usize>k0 * PANEL_ROW_BYTES;
-        let aGroup = a + ((<usize>k0) << 4);
-        let cTile = c + <usize>panel * PANEL_ROW_BYTES;
-        for (let group = 0; group < groups; group++) {
-          gemmMicroRows4x16(aGroup, bBlock, bBlock + panelBytes, cTile, cRowBytes, kBlock, k0 > 0);
-          aGroup += groupBytes;
-          cTile += cRowBytes * 4;
-        }
-      }
-      b += panelBytes * 2;
-    }
-  }
-  for (; panel < panels; panel++) {
-    for (let k0 = 0; k0 < k; k0 += KC) {
-      const kBlock = min(KC, k - k0);
-      const bBlock = b + <usize>k0 * PANEL_ROW_BYTES;
-      let aGroup = a + ((<usize>k0) << 4);
-      let cTile = c + <usize>panel * PANEL_ROW_BYTES;
-      for (let group = 0; group < groups; group++) {
-        gemmMicroRows4x8(aGroup, bBlock, cTile, cRowBytes, kBlock, k0 > 0);
-        aGroup += groupBytes;
-        cTile += cRowBytes * 4;
-      }
-    }
-    b += panelBytes;
-  }
-}
-
-/** C[4·groups × 8·panels] = (accumulate ? C : 0) + A·B, the same with A in the form Columns. */
-export function gemmPackedColumns(
-  a: usize,
-  groupBytes: usize,
-  b: usize,
-  panelBytes: usize,
-  c: usize,
-  cRowBytes: usize,
-  groups: i32,
-  panels: i32,
-  k: i32,
-  accumulate: bool,
-): void {
-  let panel = 0;
-  if (isWide()) {
-    for (; panel + 2 <= panels; panel += 2) {
-      for (let k0 = 0; k0 < k; k0 += KC) {
-        const kBlock = min(KC, k - k0);
-        const bBlock = b + <usize>k0 * PANEL_ROW_BYTES;
-        let aGroup = a + ((<usize>k0) << 4);
-        let cTile = c + <usize>panel * PANEL_ROW_BYTES;
-        for (let group = 0; group < groups; group++) {
-          gemmMicroColumns4x16(aGroup, bBlock, bBlock + panelBytes, cTile, cRowBytes, kBlock, k0 > 0 || accumulate);
-          aGroup += groupBytes;
-          cTile += cRowBytes * 4;
-        }
-      }
-      b += panelBytes * 2;
-    }
-  }
-  for (; panel < panels; panel++) {
-    for (let k0 = 0; k0 < k; k0 += KC) {
-      const kBlock = min(KC, k - k0);
-      const bBlock = b + <usize>k0 * PANEL_ROW_BYTES;
-      let aGroup = a + ((<usize>k0) << 4);
-      let cTile = c + <usize>panel * PANEL_ROW_BYTES;
-      for (let group = 0; group < groups; group++) {
-        gemmMicroColumns4x8(aGroup, bBlock, cTile, cRowBytes, kBlock, k0 > 0 || accumulate);
-        aGroup += groupBytes;
-        cTile += cRowBytes * 4;
-      }
-    }
-    b += panelBytes;
-  }
 }

@@ -2,14 +2,14 @@
 // of all images, where V = Bᵀ·d·B are the input's tiles and Z = A·dy·Aᵀ those of dy; dWeight = Gᵀ·dU·G once at the end.
 // Tiles are taken in chunks, given by the shape (src/backend/wasm/conv-plan.ts), so that V and Z stay in a large cache:
 //
-//   winogradGradientTiles     v: α² planes of panels of 8 input channels, a row per tile         + 64 bytes a plane
+//   winogradGradientTiles     v: α² planes of panels of input channels, a row per tile           + 64 bytes a plane
 //                             z: α² planes of groups of 4 output channels, form Columns          + 64 bytes a plane
-//   winogradGradientProduct   du (+)= Zᵀ·V: α² planes of [outC4 × inC8]                          + 64 bytes a plane
+//   winogradGradientProduct   du (+)= Zᵀ·V: α² planes of [outC4 × inC16]                         + 64 bytes a plane
 //     … both once for each chunk, then
 //   winogradGradientWeight    dWeight (+)= Gᵀ·du·G
 //
 // Next layers down: winograd-read.ts, winograd-filter.ts, gemm.ts.
-import { gemmPackedColumns, PANEL_ROW_BYTES } from "./gemm";
+import { gemmPackedColumns, packedColumns, packedRowBytes } from "./gemm-packed";
 import { transformInverse } from "./winograd-filter";
 import { WORK_BYTES } from "./winograd-lines";
 import { transformGradientTile, transformInputTile } from "./winograd-read";
@@ -50,7 +50,7 @@ export class WinogradGradientArgs {
 }
 
 function inputPlaneBytes(s: WinogradGradientArgs): usize {
-  return <usize>((s.inC + 7) >> 3) * <usize>s.chunk * PANEL_ROW_BYTES + 64;
+  return <usize>s.chunk * productRowBytes(s) + 64;
 }
 
 function gradientPlaneBytes(s: WinogradGradientArgs): usize {
@@ -58,7 +58,7 @@ function gradientPlaneBytes(s: WinogradGradientArgs): usize {
 }
 
 function productRowBytes(s: WinogradGradientArgs): usize {
-  return <usize>((s.inC + 7) >> 3) * PANEL_ROW_BYTES;
+  return (<usize>((s.inC + 15) & ~15)) << 2;
 }
 
 function productPlaneBytes(s: WinogradGradientArgs): usize {
@@ -95,8 +95,9 @@ function transformInputs(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i3
   const tilesH = (s.outH + tile - 1) / tile;
   const channelBytes = (<usize>s.inH * s.inW) << 2;
   const planeBytes = inputPlaneBytes(s);
-  const panelBytes = <usize>s.chunk * PANEL_ROW_BYTES;
-  for (let panel = c0; panel < cEnd; panel += 8) {
+  const panelBytes = <usize>s.chunk * packedRowBytes();
+  const columns = packedColumns();
+  for (let panel = c0; panel < cEnd; panel += columns) {
     for (let t = t0; t < tEnd; t++) {
       const row = (s.tileBegin + t) / tilesW;
       const image = row / tilesH;
@@ -104,8 +105,8 @@ function transformInputs(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i3
       const top = t < s.tileCount ? (row - image * tilesH) * tile - s.padH : s.inH;
       const left = (s.tileBegin + t - row * tilesW) * tile - s.padW;
       const planes = s.x + <usize>image * s.inC * channelBytes;
-      for (let c = panel; c < min(cEnd, panel + 8); c += 4) {
-        const to = s.v + <usize>(c >> 3) * panelBytes + <usize>t * PANEL_ROW_BYTES + ((<usize>(c & 4)) << 2);
+      for (let c = panel; c < min(cEnd, panel + columns); c += 4) {
+        const to = s.v + <usize>(c / columns) * panelBytes + <usize>t * packedRowBytes() + ((<usize>(c - panel)) << 2);
         transformInputTile(tile, work, planes, channelBytes, c, s.inC, s.inH, s.inW, top, left, to, planeBytes);
       }
     }
@@ -136,8 +137,9 @@ function transformGradients(s: WinogradGradientArgs, work: usize, t0: i32, tEnd:
 export function winogradGradientProduct(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradGradientArgs>(args);
   const places = (s.tile + 2) * (s.tile + 2);
-  const panels = (s.inC + 7) >> 3;
-  const panelBytes = <usize>s.chunk * PANEL_ROW_BYTES;
+  const panelBytes = <usize>s.chunk * packedRowBytes();
+  const columns = packedColumns();
+  const panels = (s.inC + columns - 1) / columns;
   const groupBytes = (<usize>s.chunk) << 4;
   const rowBytes = productRowBytes(s);
   const count = (s.tileCount + 3) & ~3;

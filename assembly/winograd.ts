@@ -4,15 +4,15 @@
 // The input gradient is the same convolution of dy with turned filters, input and output channels exchanged; the weight
 // gradient is in winograd-weight.ts.
 //
-//   winogradTransformWeight   u: α² planes of panels of 8 output channels, inC4 rows each, + 64 bytes a plane
+//   winogradTransformWeight   u: α² planes of panels of output channels (gemm-packed.ts), inC4 rows each, + 64 bytes a plane
 //   winogradTransformInput    v: α² planes of groups of 4 tiles, form Rows of gemm-micro-packed.ts, + 64 bytes a plane: one block
 //                             of planes for every tBlock tiles. Where blocks are many, winogradConv2d transforms its own instead
 //   winogradConv2d            M: α² planes of [tBlock × COLUMNS], transformed back and stored while they are in cache
 //
-// Numbers of channels are rounded up (inC4, outC8) with zeros in u. The 64 bytes keep one transform's α² stores from falling
+// Numbers of channels are rounded up (inC4, outC16) with zeros in u. The 64 bytes keep one transform's α² stores from falling
 // into one cache set. Rounding errors grow with m: 4e-7, 5e-6, 1e-5 of the largest value (test/system/winograd-accuracy).
 // Next layers down: winograd-read.ts, winograd-write.ts, winograd-filter.ts, gemm.ts.
-import { gemmPackedRows, PANEL_ROW_BYTES } from "./gemm";
+import { gemmPackedRows, packedColumns, packedRowBytes } from "./gemm-packed";
 import { transformFilter } from "./winograd-filter";
 import { WORK_BYTES } from "./winograd-lines";
 import { transformInputTile } from "./winograd-read";
@@ -55,7 +55,7 @@ export class WinogradArgs {
   relu: i32;
   /** Rows and columns of outputs of a tile: 2, 4 or 6. */
   tile: i32;
-  /** Output channels of one grain, a multiple of 8, and how many such blocks. */
+  /** Output channels of one grain, a multiple of 16, and how many such blocks. */
   mBlock: i32;
   mBlocks: i32;
   /** Tiles of one grain, a multiple of 4, and how many such blocks. */
@@ -69,7 +69,7 @@ function padded4(channels: i32): i32 {
 }
 
 function weightPlaneBytes(s: WinogradArgs): usize {
-  return <usize>((s.outC + 7) >> 3) * <usize>padded4(s.inC) * PANEL_ROW_BYTES + 64;
+  return ((<usize>((s.outC + 15) & ~15) * <usize>padded4(s.inC)) << 2) + 64;
 }
 
 function inputPlaneBytes(s: WinogradArgs): usize {
@@ -77,7 +77,7 @@ function inputPlaneBytes(s: WinogradArgs): usize {
 }
 
 /**
- * u = U. Grain g: input channels block g % blocks (CHANNEL_BLOCK of them) of panel g / blocks.
+ * u = U. Grain g: input channels block g % blocks (CHANNEL_BLOCK of them) of output channels block g / blocks (16 of them).
  * Worker scratch: 2 · WORK_BYTES.
  */
 export function winogradTransformWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
@@ -85,14 +85,15 @@ export function winogradTransformWeight(args: usize, scratch: usize, grainBegin:
   const inC = padded4(s.inC);
   const blocks = (inC + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK;
   const planeBytes = weightPlaneBytes(s);
+  const columns = packedColumns();
   for (let grain = grainBegin; grain < grainEnd; grain++) {
-    const panel = grain / blocks;
+    const o0 = (grain / blocks) * 16;
     const c0 = (grain % blocks) * CHANNEL_BLOCK;
     const cEnd = min(inC, c0 + CHANNEL_BLOCK);
     for (let c = c0; c < cEnd; c++) {
-      for (let half = 0; half < 2; half++) {
-        const o = panel * 8 + half * 4;
-        const to = s.u + (<usize>panel * inC + c) * PANEL_ROW_BYTES + ((<usize>half) << 4);
+      for (let o = o0; o < o0 + 16; o += 4) {
+        const panel = o / columns;
+        const to = s.u + (<usize>panel * inC + c) * packedRowBytes() + ((<usize>(o - panel * columns)) << 2);
         readFilters(s, scratch + WORK_BYTES, o, c);
         transformFilter(s.tile, scratch + WORK_BYTES, scratch, to, planeBytes);
       }
@@ -188,7 +189,8 @@ export function winogradConv2d(args: usize, scratch: usize, grainBegin: i32, gra
   const vPlaneBytes = inputPlaneBytes(s);
   const blockBytes = vPlaneBytes * places;
   const uPlaneBytes = weightPlaneBytes(s);
-  const panelBytes = <usize>inC * PANEL_ROW_BYTES;
+  const panelBytes = <usize>inC * packedRowBytes();
+  const panelColumns = packedColumns();
   const groupBytes = (<usize>inC) << 4;
   const rowBytes = (<usize>COLUMNS) << 2;
   const mPlaneBytes = <usize>s.tBlock * rowBytes + 64;
@@ -204,10 +206,10 @@ export function winogradConv2d(args: usize, scratch: usize, grainBegin: i32, gra
     if (!s.v) transformInput(s, scratch, work, t0, 0, s.inC);
     for (let m = m0; m < mEnd; m += COLUMNS) {
       const columns = min(COLUMNS, mEnd - m);
-      const panels = (columns + 7) >> 3;
+      const panels = (columns + panelColumns - 1) / panelColumns;
       for (let place = 0; place < places; place++) {
         const a = v + <usize>place * vPlaneBytes;
-        const b = s.u + <usize>place * uPlaneBytes + <usize>(m >> 3) * panelBytes;
+        const b = s.u + <usize>place * uPlaneBytes + <usize>(m / panelColumns) * panelBytes;
         const c = products + <usize>place * mPlaneBytes;
         gemmPackedRows(a, groupBytes, b, panelBytes, c, rowBytes, (n + 3) >> 2, panels, inC);
       }

@@ -72,7 +72,7 @@ export function cutWinograd(s: WinogradShape, tile: WinogradTile, threads: numbe
     return { mBlock: s.outC, mBlocks: 1, tBlock: own.block, tBlocks: own.count, inputFirst: false };
   }
   const shared = blocks(tiles, MAX_TILES, 4);
-  const m = rowBlocks(s.outC, s.outC, 32, shared.count, 8);
+  const m = rowBlocks(s.outC, s.outC, 32, shared.count, 16);
   return { mBlock: m.block, mBlocks: m.count, tBlock: shared.block, tBlocks: shared.count, inputFirst: true };
 }
 
@@ -87,9 +87,9 @@ function evenBlocks(tiles: number, most: number, threads: number): { block: numb
   return best;
 }
 
-/** Bytes of the transformed filters. */
+/** Bytes of the transformed filters; channels fill the widest tier's panels (packedColumns in assembly/gemm-packed.ts). */
 export function winogradWeightBytes(s: WinogradShape, tile: WinogradTile): number {
-  return placesOf(tile) * (padded(s.outC, 8) * padded(s.inC, 4) * 4 + 64);
+  return placesOf(tile) * (padded(s.outC, 16) * padded(s.inC, 4) * 4 + 64);
 }
 
 /** Bytes of the transformed input of one block of tiles. */
@@ -134,7 +134,7 @@ export interface WinogradGradientCut {
 export function cutWinogradGradient(s: WinogradShape, tile: WinogradTile): WinogradGradientCut {
   const places = placesOf(tile);
   const tiles = tilesOf(s, tile);
-  const inC = padded(s.inC, 8);
+  const inC = padded(s.inC, 16);
   const outC = padded(s.outC, 4);
   const cached = Math.floor(CHUNK_BYTES / (places * 4 * (inC + outC)));
   const balanced = Math.ceil((2 * inC * outC) / (inC + outC));

@@ -52,7 +52,7 @@ export function winogradLaunches(
   const workerBytes = winogradWorkerBytes(s, tile, { inputFirst, ...cut });
   const launches: Launch[] = [];
   if (!filters.fresh) {
-    const grains = Math.ceil(s.outC / 8) * channelBlocks;
+    const grains = Math.ceil(s.outC / 16) * channelBlocks;
     launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, grains, TRANSFORM_BYTES));
   }
   if (inputFirst) {
