@@ -375,8 +375,9 @@ export class Engine {
   }
 
   /**
-   * Overwrites all of a kept tensor with what `source` gives, in its turn. One without a value has one afterwards, and not before:
-   * so nothing is recorded on it that would run although the source failed.
+   * Overwrites all of a kept tensor with what `source` gives, in its turn. An initialiser that waits for somebody to need its value
+   * never runs. A tensor without a value has one afterwards, and not before: nothing is recorded on it that would run although the
+   * source failed.
    */
   async writeFrom({ storage, shape }: StateTensor, source: ByteSource): Promise<void> {
     if (this.scopeProgram) {
@@ -385,7 +386,14 @@ export class Engine {
       );
     }
     for (let program = storage.program?.root(); program?.open; program = storage.program?.root()) {
-      await this.flush(program);
+      if (!program.writesOnly(storage)) {
+        await this.flush(program);
+        continue;
+      }
+      program.discard();
+      storage.program = null;
+      storage.queuedVersion = storage.version;
+      if (storage.memory.buffer === null) storage.state = "empty";
     }
     storage.version++;
     storage.queuedVersion++;

@@ -120,6 +120,13 @@ export class Program {
     return [...finished];
   }
 
+  /** Is all that it does to write one storage, and nobody waits for that? */
+  writesOnly(storage: Storage): boolean {
+    const { calls, uploads, reads, releases, earlier } = this;
+    const alone = !this.frozen && [uploads, reads, releases, earlier].every(({ length }) => length === 0);
+    return alone && calls.every(({ tensors }) => Object.values(tensors).every((tensor) => tensor?.storage === storage));
+  }
+
   /** Programs that must have run before this one's turn, and were closed before it. */
   closedBefore(): Program[] {
     return this.parts().flatMap((part) => part.earlier.filter((program) => !program.open));
@@ -130,6 +137,13 @@ export class Program {
     this.ran = true;
     this.undo.length = 0;
     this.earlier.length = 0;
+  }
+
+  /** It never runs, since nobody needs what it computes; but it was recorded: nothing is undone. */
+  discard(): void {
+    this.open = false;
+    this.calls.length = 0;
+    this.settle();
   }
 
   /** A point to truncate to. */

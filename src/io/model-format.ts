@@ -7,7 +7,6 @@ import { WeightsError } from "../core/errors.js";
 import type { StateTensor } from "../core/tensor.js";
 import { vgg } from "../models/vgg.js";
 import { type VggConfigName, vggConfigName, vggLayers, vggTensorShapes } from "../models/vgg-config.js";
-import { withoutInit } from "../nn/init.js";
 import type { Sequential } from "../nn/module.js";
 import { joinBytes } from "./pixels.js";
 import {
@@ -97,7 +96,7 @@ export async function readModel<M extends Stateful>(
   // Before the net is built: a wrong file must not cost its memory.
   const layers = vggLayers(metadata.config, { ...metadata, classes: metadata.classes.length });
   checkTensors(source, vggTensorShapes(layers), file);
-  const model = withoutInit(() => build(metadata));
+  const model = build(metadata);
   await loadState(source, model, file);
   return { model, metadata };
 }

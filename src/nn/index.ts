@@ -1,4 +1,4 @@
-export { bilinear, type Fan, glorotUniform, heNormal, type Initialiser, normal, withoutInit, zeros } from "./init.js";
+export { bilinear, type Fan, glorotUniform, heNormal, type Initialiser, normal, zeros } from "./init.js";
 export {
   Conv2d,
   type Conv2dLayerOptions,

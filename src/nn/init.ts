@@ -86,23 +86,6 @@ function fillRandom(kernel: "fillNormal" | "fillUniform", y: Parameter, scale: n
   recordInit(y.engine, () => y.engine.record(kernel, shape, { y }));
 }
 
-let skipping = false;
-
-/**
- * Runs a synchronous function in which new layers get no values: weights that are about to be loaded cost no time and no memory
- * before. Until then the layers cannot be used.
- */
-export function withoutInit<T>(build: () => T): T {
-  const before = skipping;
-  skipping = true;
-  try {
-    return build();
-  } finally {
-    skipping = before;
-  }
-}
-
-/** Records what fills a new tensor, unless values are to be loaded. */
-export function recordInit(engine: Engine, record: () => void): void {
-  if (!skipping) engine.withOp("init", "update", record);
+function recordInit(engine: Engine, record: () => void): void {
+  engine.withOp("init", "update", record);
 }

@@ -4,7 +4,6 @@ import { ShapeError } from "../core/errors.js";
 import { formatShape } from "../core/shape.js";
 import type { Parameter, StateTensor, Tensor } from "../core/tensor.js";
 import { type BatchNormState, batchNorm } from "../ops/batch-norm.js";
-import { recordInit } from "./init.js";
 import { Module } from "./module.js";
 
 /** Channels of a batch normalisation, its momentum and its epsilon. */
@@ -38,7 +37,7 @@ abstract class BatchNorm extends Module {
       );
     }
     const fill = <T extends StateTensor>(tensor: T, factor: number): T => {
-      recordInit(engine, () => engine.record("fill", { length: numFeatures, factor }, { y: tensor }));
+      engine.withOp("init", "update", () => engine.record("fill", { length: numFeatures, factor }, { y: tensor }));
       return tensor;
     };
     this.state = {

@@ -3,14 +3,16 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BackendError, UsageError } from "#src/core/errors.js";
 import type { Engine } from "#src/core/engine.js";
+import { BackendError, UsageError } from "#src/core/errors.js";
 import type { Tensor } from "#src/core/tensor.js";
 import { createEngine } from "#src/engine.js";
 import { loadModel } from "#src/io/checkpoint.js";
-import { BatchNorm2d, Conv2d, Sequential, withoutInit } from "#src/nn/index.js";
-import { scale } from "#src/ops/index.js";
+import { BatchNorm2d, Conv2d, Sequential } from "#src/nn/index.js";
+import { scale, sum } from "#src/ops/index.js";
 import { BACKENDS } from "../helpers/engines.js";
+import { SGD } from "#src/optim/index.js";
+import { labelsOf, planningEngine } from "../helpers/plans.js";
 import { rejects, throws } from "./nets.js";
 
 const PACKAGE_WEIGHTS = fileURLToPath(new URL("../../weights/shapes-vgg.safetensors", import.meta.url));
@@ -108,39 +110,68 @@ test("full memory: the tensor is named; transformed weights go first", async () 
   );
 });
 
-test("withoutInit: layers without values, which say so; nested and after a throw", async () => {
-  const engine = await createEngine({ threads: 1 });
+test("initialisers that nobody needed do not run; one whose value was read, or that a program needs, does", async () => {
+  const { engine, plans } = planningEngine();
   const build = (): Sequential =>
     new Sequential([
       new Conv2d(engine, { inChannels: 1, outChannels: 2, kernelSize: 1 }),
       new BatchNorm2d(engine, { numFeatures: 2 }),
     ]);
-  const net = withoutInit(() => {
-    withoutInit(build);
-    return build();
+  const fill = async (net: Sequential): Promise<void> => {
+    for (const tensor of net.stateDict().values()) {
+      await tensor.writeFrom(giving(...new Array<number>(tensor.size).fill(0.5)));
+    }
+  };
+  const net = build();
+  await fill(net);
+  assert.is(plans.length, 0);
+  for (const tensor of net.stateDict().values())
+    assert.equal(await tensor.read(), new Float32Array(tensor.size).fill(0.5));
+  assert.is(plans.length, 0);
+
+  const other = build();
+  const [weight, bias] = other.parameters();
+  const y = scale(weight, 2);
+  const drawn = await bias.read();
+  assert.equal(drawn, new Float32Array(2));
+  await bias.writeFrom(giving(1, 2));
+  assert.equal(labelsOf(plans.at(-1)), ["init"]);
+  assert.ok((await y.data()).every(Number.isFinite));
+  await fill(other);
+  assert.equal(await weight.read(), Float32Array.of(0.5, 0.5));
+});
+
+test("the state of an optimiser that is loaded before its first step is what the step works on", async () => {
+  const { engine, plans } = planningEngine();
+  const w = engine.parameter([2], "w");
+  await w.write(Float32Array.of(1, 1));
+  const optimiser = new SGD([w], { lr: 1, momentum: 0.5 });
+  const [velocity] = optimiser.stateDict().values();
+  await velocity.writeFrom(giving(4, 8));
+  assert.is(plans.length, 1);
+  await engine.scope(() => {
+    sum(w).backward();
+    optimiser.step();
   });
-  throws(
-    () =>
-      withoutInit(() => {
-        throw new UsageError("no");
-      }),
+  assert.equal([...optimiser.stateDict().values()], [velocity]);
+  assert.equal(await velocity.read(), Float32Array.of(3, 5));
+  assert.equal(await w.read(), Float32Array.of(-2, -4));
+});
+
+test("an initialiser that never runs leaves no value when the source fails", async () => {
+  const engine = await createEngine({ threads: 1 });
+  const { weight } = new Conv2d(engine, { inChannels: 1, outChannels: 2, kernelSize: 1 });
+  const failing = weight.writeFrom(async () => {
+    throw new Error("the disk is gone");
+  });
+  await rejects(failing, Error, "the disk is gone");
+  await rejects(
+    weight.read(),
     UsageError,
-    "no",
+    "data: the value of weight was never computed (x [2,1,1,1]). Await it, or call keep(), before its program runs.",
   );
-  for (const [name, tensor] of net.stateDict()) {
-    await rejects(
-      tensor.read(),
-      UsageError,
-      `data: the value of ${name} was never computed (x [${tensor.shape}]). Await it, or call keep(), before its program runs.`,
-    );
-  }
-  throws(
-    () => net.forward(engine.tensor([1], [1, 1, 1, 1])),
-    UsageError,
-    "conv2d (0): a tensor has no value yet (0.weight). Initialise or load it first.",
-  );
-  assert.is(engine.memory().peakBytes, 0);
-  for (const tensor of build().stateDict().values()) assert.ok((await tensor.read()).every(Number.isFinite));
+  await weight.writeFrom(giving(1, 2));
+  assert.equal(await weight.read(), Float32Array.of(1, 2));
 });
 
 for (const threads of [1, 2]) {
