@@ -39,8 +39,9 @@ export function addClassify(program: Command, output: Output, exit: (code: numbe
     .option("--top <n>", "how many classes to show", (text) => parseWhole("--top", text, 1, MAX_TOP), 5)
     .option("--json", "print one JSON object a picture")
     .action(async (pictures: string[], { weights, top, ...tier }: ClassifyArguments) => {
-      const { openClassifier } = await import("./session.js");
-      const classifier = await openClassifier(weights ?? packageWeights(), tierOf(tier));
+      const { openClassifier } = await import("./open-classifier.js");
+      const singlePicture = pictures.length === 1;
+      const classifier = await openClassifier(weights ?? packageWeights(), tierOf(tier), { singlePicture });
       try {
         const failures = await classifyPictures(classifier, pictures, top, output);
         exit(failures > 0 ? 1 : 0);

@@ -1,6 +1,6 @@
 /**
- * Binds the commands to the engine: implements the interfaces of work.ts with createEngine, vgg, the training run and its files.
- * Loaded by train and classify alone, so that help and `summary` start without an engine.
+ * Binds `train` to the engine: implements the interfaces of work.ts with createEngine, vgg, the training run and its files.
+ * Loaded by that command alone, so that help and `summary` start without an engine.
  */
 import path from "node:path";
 import type { Engine } from "../core/engine.js";
@@ -11,22 +11,23 @@ import type { ReadingOptions } from "../data/picture-reader.js";
 import { type TrainingStatistics, trainingStatistics } from "../data/statistics.js";
 import { checkView, scaleRange } from "../data/view.js";
 import { createEngine } from "../engine.js";
-import { loadModel, saveModel, type VggMetadata } from "../io/checkpoint.js";
+import { saveModel, type VggMetadata } from "../io/checkpoint.js";
 import { decodeMetadata } from "../io/model-format.js";
 import { openSafetensors } from "../io/safetensors.js";
 import { initialisationPlan, initialiseFrom, type VggNet } from "../models/initialise-from.js";
 import { vgg } from "../models/vgg.js";
 import { vggConfigName, vggLayers, vggTotals } from "../models/vgg-config.js";
-import { inMode, type Module } from "../nn/module.js";
+import type { Module } from "../nn/module.js";
 import { keepRun } from "../runs/keep-run.js";
 import { initialiserOf, optimiserOf, scheduleOf, stopOf, viewOf } from "../runs/options.js";
 import { reportRun } from "../runs/report-run.js";
-import type { RunTier, TierName, TrainRequest } from "../runs/request.js";
+import type { RunTier, TrainRequest } from "../runs/request.js";
 import { RunFolder } from "../runs/run-folder.js";
 import { parseStatistics } from "../runs/statistics.js";
 import { evaluate, evaluationView } from "../train/evaluate.js";
 import { TrainingRun } from "../train/training-run.js";
-import type { Classifier, TrainSession, TrainSettings } from "./work.js";
+import { classifierOf } from "./open-classifier.js";
+import type { TrainSession, TrainSettings } from "./work.js";
 
 /** Starts an engine, reads the data, builds the net, and takes an earlier run up where it stood. */
 export async function openTrainSession(asked: TrainRequest, settings: TrainSettings): Promise<TrainSession> {
@@ -147,46 +148,6 @@ async function startEngine(
 /** Tiers of one kind give the same bits. */
 function bitsOf(tier: RunTier): "plain" | "relaxed" {
   return tier === "plain" ? "plain" : "relaxed";
-}
-
-/** Starts an engine and builds the net of a weights file. */
-export async function openClassifier(weights: string, tier: TierName = "auto"): Promise<Classifier> {
-  const engine = await createEngine({ tier });
-  try {
-    const { model, metadata } = await loadModel(weights, engine);
-    return classifierOf(engine, model, metadata);
-  } catch (error) {
-    await engine.close();
-    throw error;
-  }
-}
-
-function classifierOf(engine: Engine, model: Module, metadata: VggMetadata): Classifier {
-  const { classes, inputSize, scale = inputSize, mean, std } = metadata;
-  return {
-    classNames: classes,
-    inputSize,
-    scale,
-    async scores(planes) {
-      const pixels = normalised(planes, { mean, std });
-      const scores = await engine.scope(() =>
-        engine.noGrad(() =>
-          inMode(model, false, () => model.forward(engine.tensor(pixels, [1, 3, inputSize, inputSize]))),
-        ),
-      );
-      return scores.data();
-    },
-    close: () => engine.close(),
-  };
-}
-
-/** Bytes of planes as the net takes them: (byte - mean) / std of its channel. */
-export function normalised(planes: Uint8Array, { mean, std }: Normalise): Float32Array {
-  const plane = planes.length / mean.length;
-  return Float32Array.from(planes, (byte, i) => {
-    const channel = Math.floor(i / plane);
-    return (byte - mean[channel]) / std[channel];
-  });
 }
 
 /** What a weights file of this run says of its net. */
