@@ -12,11 +12,11 @@ import { type TrainingStatistics, trainingStatistics } from "../data/statistics.
 import { checkView, scaleRange } from "../data/view.js";
 import { createEngine } from "../engine.js";
 import { saveModel, type VggMetadata } from "../io/checkpoint.js";
-import { decodeMetadata } from "../io/model-format.js";
+import { checkTensors, decodeMetadata } from "../io/model-format.js";
 import { openSafetensors } from "../io/safetensors.js";
-import { initialisationPlan, initialiseFrom, type VggNet } from "../models/initialise-from.js";
+import { initialisationPlan, type VggNet } from "../models/initialise-from.js";
 import { vgg } from "../models/vgg.js";
-import { vggConfigName, vggLayers, vggTotals } from "../models/vgg-config.js";
+import { vggConfigName, vggLayers, vggTensorShapes, vggTotals } from "../models/vgg-config.js";
 import type { Module } from "../nn/module.js";
 import { keepRun } from "../runs/keep-run.js";
 import { initialiserOf, optimiserOf, scheduleOf, stopOf, viewOf } from "../runs/options.js";
@@ -217,9 +217,11 @@ async function startFrom(file: string, model: Module, metadata: VggMetadata): Pr
   try {
     const target = netOf(metadata);
     const trained = netOf(decodeMetadata(source.metadata, file));
-    const state = new Map<string, Float32Array>();
-    for (const { source: name } of initialisationPlan(target, trained).copied) state.set(name, await source.read(name));
-    const { copied, skipped } = await initialiseFrom(model, target, state, trained);
+    const { copied, skipped } = initialisationPlan(target, trained);
+    checkTensors(source, vggTensorShapes(vggLayers(trained.config, trained)), file);
+    const own = model.stateDict();
+    for (const { name, source: from } of copied)
+      await own.get(name)?.writeFrom((bytes) => source.readInto(from, bytes));
     const missing = skipped.length === 0 ? "" : `; not ${skipped.map(({ layer }) => layer).join(", ")}`;
     return `starts from ${file} (${trained.config}): ${copied.length} tensors${missing}`;
   } finally {

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { describeHost } from "#src/engine.js";
+import { openSafetensors } from "#src/io/safetensors.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const kills = fileURLToPath(new URL("../../scripts/long/kill-resume.js", import.meta.url));
@@ -269,6 +270,27 @@ test("SIGKILL at random moments: each run is taken up and ends with the bits of 
   const { runs, equal, kills: count } = JSON.parse(result.stdout);
   assert.equal([runs, equal], [4, 4]);
   assert.ok(count >= 1);
+});
+
+test("--init-from a net of the same kind: its very values, under a rate that moves nothing", async () => {
+  const rate = ["--lr", "1e-30", "--schedule", "constant", "--epochs", "1", "--no-run"];
+  assert.is((await verydeep("train", ...SMALL, "--epochs", "1", "--no-run", "--out", "first.safetensors")).code, 0);
+  const second = [...SMALL, ...rate, "--seed", "7", "--init-from", "first.safetensors", "--out", "second.safetensors"];
+  const { code, stdout, stderr } = await verydeep("train", ...second);
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /starts from .*first.safetensors \(A\): 20 tensors\n/);
+  const [from, to] = await Promise.all(
+    ["first", "second"].map((name) => openSafetensors(inFolder(`${name}.safetensors`))),
+  );
+  for (const name of from.tensors.keys()) {
+    const [before, after] = [await from.read(name), await to.read(name)];
+    // Where a bias is 0, the least step shows.
+    assert.ok(
+      before.every((value, i) => Math.abs(value - after[i]) < 1e-25),
+      name,
+    );
+  }
+  await Promise.all([from.close(), to.close()]);
 });
 
 test("the recipe: A, then B from A, at two scales; taken up, the stages that are done stay as they are", async () => {
