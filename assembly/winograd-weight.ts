@@ -164,17 +164,37 @@ export function winogradGradientWeight(args: usize, scratch: usize, grainBegin: 
     for (let c = 0; c < s.inC; c += 4) {
       const from = s.du + <usize>o * rowBytes + ((<usize>c) << 2);
       transformInverse(s.tile, from, planeBytes, scratch, taps);
-      const count = min(4, s.inC - c);
-      let to = s.dWeight + ((<usize>((o * s.inC + c) * 9)) << 2);
-      for (let lane = 0; lane < count; lane++) {
-        let at = taps + ((<usize>lane) << 2);
-        for (let t = 0; t < 9; t++) {
-          const value = load<f32>(at);
-          store<f32>(to, s.accumulate ? load<f32>(to) + value : value);
-          at += 16;
-          to += 4;
-        }
-      }
+      const to = s.dWeight + ((<usize>((o * s.inC + c) * 9)) << 2);
+      writeTaps(taps, to, min(4, s.inC - c), s.accumulate != 0);
     }
   }
+}
+
+/** Writes the nine taps of `count` filters, one in each lane, one filter after the other. */
+function writeTaps(taps: usize, to: usize, count: i32, accumulate: bool): void {
+  for (let half = 0; half < 2; half++) {
+    const a = v128.load(taps);
+    const b = v128.load(taps, 16);
+    const c = v128.load(taps, 32);
+    const d = v128.load(taps, 48);
+    const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+    const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+    const abHigh = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+    const cdHigh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+    const at = to + ((<usize>half) << 4);
+    writeFour(at, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), accumulate);
+    if (count > 1) writeFour(at + 36, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), accumulate);
+    if (count > 2) writeFour(at + 72, v128.shuffle<f32>(abHigh, cdHigh, 0, 1, 4, 5), accumulate);
+    if (count > 3) writeFour(at + 108, v128.shuffle<f32>(abHigh, cdHigh, 2, 3, 6, 7), accumulate);
+    taps += 64;
+  }
+  for (let lane = 0; lane < count; lane++) {
+    const value = load<f32>(taps + ((<usize>lane) << 2));
+    const at = to + <usize>lane * 36 + 32;
+    store<f32>(at, accumulate ? load<f32>(at) + value : value);
+  }
+}
+
+function writeFour(to: usize, values: v128, accumulate: bool): void {
+  v128.store(to, accumulate ? f32x4.add(v128.load(to), values) : values);
 }

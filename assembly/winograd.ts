@@ -77,8 +77,9 @@ function inputPlaneBytes(s: WinogradArgs): usize {
 }
 
 /**
- * u = U. Grain g: input channels block g % blocks (CHANNEL_BLOCK of them) of output channels block g / blocks (16 of them).
- * Worker scratch: 2 · WORK_BYTES.
+ * u = U. Grain g: input channels block g % blocks (CHANNEL_BLOCK of them) of output channels block g / blocks (16 of them). What a
+ * grain makes is gathered in scratch memory first: α² planes, of which each then goes to its place in one piece.
+ * Worker scratch: 2 · WORK_BYTES; α² · (CHANNEL_BLOCK · 64 + 64) bytes.
  */
 export function winogradTransformWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradArgs>(args);
@@ -86,16 +87,32 @@ export function winogradTransformWeight(args: usize, scratch: usize, grainBegin:
   const blocks = (inC + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK;
   const planeBytes = weightPlaneBytes(s);
   const columns = packedColumns();
+  const rowBytes = packedRowBytes();
+  const taps = scratch + WORK_BYTES;
+  const gathered = taps + WORK_BYTES;
+  const gatheredBytes: usize = <usize>CHANNEL_BLOCK * 64 + 64;
+  const places = (s.tile + 2) * (s.tile + 2);
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const o0 = (grain / blocks) * 16;
     const c0 = (grain % blocks) * CHANNEL_BLOCK;
-    const cEnd = min(inC, c0 + CHANNEL_BLOCK);
-    for (let c = c0; c < cEnd; c++) {
-      for (let o = o0; o < o0 + 16; o += 4) {
-        const panel = o / columns;
-        const to = s.u + (<usize>panel * inC + c) * packedRowBytes() + ((<usize>(o - panel * columns)) << 2);
-        readFilters(s, scratch + WORK_BYTES, o, c);
-        transformFilter(s.tile, scratch + WORK_BYTES, scratch, to, planeBytes);
+    const count = min(inC - c0, CHANNEL_BLOCK);
+    const panelBytes = <usize>count * rowBytes;
+    for (let o = 0; o < 16; o += 4) {
+      const panel = o / columns;
+      let to = gathered + <usize>panel * panelBytes + ((<usize>(o - panel * columns)) << 2);
+      for (let c = 0; c < count; c++) {
+        readFilters(s, taps, o0 + o, c0 + c);
+        transformFilter(s.tile, taps, scratch, to, gatheredBytes);
+        to += rowBytes;
+      }
+    }
+    for (let panel = 0; panel < 16 / columns; panel++) {
+      let from = gathered + <usize>panel * panelBytes;
+      let to = s.u + (<usize>(o0 / columns + panel) * inC + c0) * rowBytes;
+      for (let place = 0; place < places; place++) {
+        memory.copy(to, from, panelBytes);
+        from += gatheredBytes;
+        to += planeBytes;
       }
     }
   }

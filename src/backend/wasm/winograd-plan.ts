@@ -111,6 +111,11 @@ export function winogradWorkerBytes(s: WinogradShape, tile: WinogradTile, cut: W
 /** Memory that each worker needs for a transform: twice WORK_BYTES of assembly/winograd-lines.ts. */
 export const TRANSFORM_BYTES = 2048;
 
+/** Memory that each worker needs to transform filters. */
+export function winogradFilterBytes(tile: WinogradTile): number {
+  return TRANSFORM_BYTES + placesOf(tile) * (CHANNEL_BLOCK * 64 + 64);
+}
+
 /** Transformed tiles of one chunk of the weight gradient are kept within this: a third-level cache, where the sum allows it. */
 const CHUNK_BYTES = 8 << 20;
 /** They take no more shared scratch memory than this. */

@@ -9,6 +9,7 @@ import {
   ROW_BLOCK,
   TILE_BLOCK,
   TRANSFORM_BYTES,
+  winogradFilterBytes,
   type WinogradShape,
   type WinogradTile,
   winogradInputBytes,
@@ -53,7 +54,7 @@ export function winogradLaunches(
   const launches: Launch[] = [];
   if (!filters.fresh) {
     const grains = Math.ceil(s.outC / 16) * channelBlocks;
-    launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, grains, TRANSFORM_BYTES));
+    launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, grains, winogradFilterBytes(tile)));
   }
   if (inputFirst) {
     const grains = cut.tBlocks * channelBlocks;
