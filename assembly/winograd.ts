@@ -41,6 +41,7 @@ export class WinogradArgs {
   inC: i32;
   inH: i32;
   inW: i32;
+  /** Output channels: those of y, or some of them, from where weight, bias, y and mask point. */
   outC: i32;
   outH: i32;
   outW: i32;
@@ -51,6 +52,8 @@ export class WinogradArgs {
   inStride: i32;
   /** 1: filters are turned by 180 degrees. */
   flip: i32;
+  /** All channels of y. */
+  yC: i32;
   /** 1: y is max(y, 0). */
   relu: i32;
   /** Rows and columns of outputs of a tile: 2, 4 or 6. */
@@ -260,7 +263,7 @@ function transformOutput(
       const from = products + <usize>t * rowBytes + ((<usize>o) << 2);
       transformOutputTile(tile, from, planeBytes, work, patch);
       const channel = m0 + o;
-      const plane = <usize>(image * s.outC + channel) * channelBytes;
+      const plane = <usize>(image * s.yC + channel) * channelBytes;
       writePatch(
         tile,
         patch,

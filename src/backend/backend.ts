@@ -450,11 +450,16 @@ export interface PlannedCall {
 export interface Derived {
   /** Calls on the same weight with the same key make the same bytes. */
   readonly key: string;
+  /** Of all of it, where it is kept. */
   readonly sizeBytes: number;
+  /** Where it is not: the call makes a part at a time. */
+  readonly partBytes: number;
 }
 
 export interface PlannedDerived {
   readonly room: Room;
+  /** It stays for later calls; else the room is that of a part. */
+  readonly kept: boolean;
   /** It is there already, from an earlier call: not to be made. */
   readonly fresh: boolean;
 }

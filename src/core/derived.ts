@@ -46,10 +46,11 @@ export class DerivedUse {
   take({ memory, label }: Storage, version: number, { key, sizeBytes }: Derived): PlannedDerived {
     const value = memory.derived.get(key) ?? this.allocate(memory, key, sizeBytes, label);
     const room = { buffer: value.buffer };
-    if (value.version === version || this.made.some((made) => made.value === value)) return { room, fresh: true };
+    if (value.version === version || this.made.some((made) => made.value === value))
+      return { room, kept: true, fresh: true };
     value.version = null;
     this.made.push({ value, version });
-    return { room, fresh: false };
+    return { room, kept: true, fresh: false };
   }
 
   private allocate(memory: KeptMemory, key: string, sizeBytes: number, label: string): DerivedValue {

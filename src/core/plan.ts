@@ -69,8 +69,8 @@ export function buildPlan(
     if (use && weight && version !== undefined && (lastWrite.get(weight) ?? -1) < i) {
       return () => use.take(weight, version, derived);
     }
-    const span = lifespans.push({ sizeBytes: derived.sizeBytes, first: i, last: i }) - 1;
-    return () => ({ room: { slot: slotOf[span] }, fresh: false });
+    const span = lifespans.push({ sizeBytes: derived.partBytes, first: i, last: i }) - 1;
+    return () => ({ room: { slot: slotOf[span] }, kept: false, fresh: false });
   });
   const { slotOf, slots, sizeBytes } = planSlots(lifespans, !inspect);
 

@@ -14,7 +14,13 @@ import {
   KC,
 } from "#src/backend/wasm/conv-plan.js";
 import { scratchBytes } from "#src/backend/wasm/lowering.js";
-import { cutWinograd, cutWinogradGradient } from "#src/backend/wasm/winograd-plan.js";
+import {
+  cutChannels,
+  cutWinograd,
+  cutWinogradGradient,
+  partChannels,
+  winogradWeightBytes,
+} from "#src/backend/wasm/winograd-plan.js";
 import { Random } from "#src/core/random.js";
 import { vggLayers } from "#src/models/vgg-config.js";
 
@@ -186,6 +192,24 @@ test("winograd: every output channel and every tile once, whole vectors of tiles
       assert.ok(gradient.inputBytes + gradient.gradientBytes <= MAX_CHUNK_BYTES, name);
     }
   }
+});
+
+test("winograd: parts of filters that are not kept: at least 64 channels, whole panels, 10 MB where more channels would take more", () => {
+  for (const { s } of ALL) {
+    for (const tile of [2, 4, 6] as const) {
+      const cut = cutWinograd(s, tile, 2);
+      const channels = partChannels(s, tile, cut);
+      if (!cut.inputFirst) assert.is(channels, s.outC);
+      if (channels === s.outC) continue;
+      assert.is(channels % 16, 0);
+      assert.ok(channels === 64 || winogradWeightBytes({ ...s, outC: channels }, tile) <= 10 * 2 ** 20 + 64 * 64);
+      assert.ok(winogradWeightBytes({ ...s, outC: channels + 16 }, tile) > 10 * 2 ** 20);
+      const { mBlock, mBlocks } = cutChannels(channels, cut.tBlocks);
+      checkBlocks("rows of a part", mBlock, mBlocks, channels, mBlocks === 1 ? 1 : 8);
+    }
+  }
+  const conv5 = { batch: 1, inC: 512, outC: 512, inH: 14, inW: 14, outH: 14, outW: 14, padH: 1, padW: 1 };
+  assert.is(partChannels(conv5, 4, cutWinograd(conv5, 4, 2)), 128);
 });
 
 test("algorithm: winograd is forced where it is possible and nowhere else; im2col always is", () => {

@@ -8,7 +8,7 @@ import type { Tensor } from "#src/core/tensor.js";
 import { createEngine, type EngineOptions } from "#src/engine.js";
 import type { Engine } from "#src/index.js";
 import { Conv2d, Flatten, Linear, ReLU, Sequential } from "#src/nn/index.js";
-import { crossEntropy, sum } from "#src/ops/index.js";
+import { crossEntropy, mul, relu, sum } from "#src/ops/index.js";
 import { SGD } from "#src/optim/index.js";
 import { rejects } from "./nets.js";
 
@@ -121,6 +121,34 @@ for (const threads of [1, 2]) {
     assert.is(kept.length, 21);
     assert.equal(kept, made);
   });
+}
+
+for (const convAlgorithm of ["winograd4", "winograd6"] as const) {
+  for (const threads of [1, 2]) {
+    test(`x=[2,512,7,6] w=[200,512,3,3], ${convAlgorithm}, ${threads} threads: in parts where they are not kept, the same bits`, async () => {
+      const results: Float32Array[][] = [];
+      for (const keepTransformedWeights of [true, false]) {
+        const engine = await createEngine({ convAlgorithm, threads, keepTransformedWeights });
+        const sizes = { inChannels: 512, outChannels: 200, kernelSize: 3, padding: 1 };
+        const layer = new Conv2d(engine, { ...sizes, random: new Random(1, "conv") });
+        await layer.bias?.write(Float32Array.from({ length: 200 }, (_, i) => i / 1000));
+        const before = engine.parameter([2, 512, 7, 6], "x");
+        await before.write(Float32Array.from({ length: before.size }, (_, i) => ((i * 7) % 31) / 31 - 0.5));
+        const run = (): Tensor => relu(layer.forward(relu(before)));
+        const { calls } = await engine.profile(run);
+        const { launches } = calls.filter(({ kernel }) => kernel === "conv2dForward")[0];
+        const parts = launches.filter(({ kernel }) => kernel === "winogradTransformWeight").length;
+        assert.is(parts, keepTransformedWeights ? 1 : convAlgorithm === "winograd4" ? 2 : 3);
+        const y = run();
+        sum(mul(y, y)).backward();
+        const [values, dx] = await Promise.all([y.keep().data(), before.grad?.read()]);
+        results.push([values, dx ?? new Float32Array(0)]);
+        await engine.close();
+      }
+      assert.ok(results[0][1].some((value) => value !== 0));
+      assert.equal(results[1], results[0]);
+    });
+  }
 }
 
 test("the filters are transformed by the first call alone, and again after a write", async () => {

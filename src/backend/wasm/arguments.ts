@@ -257,6 +257,7 @@ export const WINOGRAD_ARGUMENTS = {
   outStride: "u32",
   inStride: "u32",
   flip: "u32",
+  yC: "u32",
   relu: "u32",
   tile: "u32",
   mBlock: "u32",

@@ -121,7 +121,7 @@ export class Layout {
       addresses[role] = place === null ? 0 : this.addressOf(place);
     }
     const callScratch = scratch === null ? 0 : this.slotAddresses[scratch];
-    const derivedAddress = derived && { address: this.addressOf(derived.room), fresh: derived.fresh };
+    const derivedAddress = derived && { ...derived, address: this.addressOf(derived.room) };
     return lower(
       { kernel, shape, tensors: addresses } as KernelCall<number>,
       callScratch,

@@ -92,7 +92,7 @@ function prepare(memory: WebAssembly.Memory, arena: Arena, kernelNames: readonly
   const add = (call: KernelCall<number>, convAlgorithm: "im2col" | "winograd4"): void => {
     const options = { convAlgorithm, threads: 1 };
     const place = (bytes: number): number => (bytes === 0 ? 0 : allocate(bytes / 4).address);
-    const derived = { address: place(derivedOf(call, options)?.sizeBytes ?? 0), fresh: false };
+    const derived = { address: place(derivedOf(call, options)?.partBytes ?? 0), kept: false, fresh: false };
     launches.push(...lower(call, place(scratchBytes(call, options)), derived, options));
   };
   for (const algorithm of ["im2col", "winograd4"] as const) {

@@ -45,6 +45,8 @@ const MAX_TILES = 64;
 const MIN_TILES = 16;
 /** Above this the filters are not read once for each block of tiles: a part of a third-level cache. */
 const MAX_FILTER_BYTES = 12 << 20;
+/** Filters that are not kept are transformed in parts of as many output channels as fit into this: there again a third-level cache. */
+const PART_BYTES = 10 << 20;
 /** How much longer than even shares the busiest thread may work before tiles are cut another way. */
 const MOST_UNEVEN = 1.08;
 
@@ -71,9 +73,14 @@ export function cutWinograd(s: WinogradShape, tile: WinogradTile, threads: numbe
   if (winogradWeightBytes(s, tile) <= MAX_FILTER_BYTES && busiest * threads <= tiles * MOST_UNEVEN) {
     return { mBlock: s.outC, mBlocks: 1, tBlock: own.block, tBlocks: own.count, inputFirst: false };
   }
-  const shared = blocks(tiles, MAX_TILES, 4);
-  const m = rowBlocks(s.outC, s.outC, 32, shared.count, 16);
-  return { mBlock: m.block, mBlocks: m.count, tBlock: shared.block, tBlocks: shared.count, inputFirst: true };
+  const { block, count } = blocks(tiles, MAX_TILES, 4);
+  return { ...cutChannels(s.outC, count), tBlock: block, tBlocks: count, inputFirst: true };
+}
+
+/** Grains of output channels, beside `tBlocks` blocks of tiles. */
+export function cutChannels(outC: number, tBlocks: number): Pick<WinogradCut, "mBlock" | "mBlocks"> {
+  const { block, count } = rowBlocks(outC, outC, 32, tBlocks, 16);
+  return { mBlock: block, mBlocks: count };
 }
 
 /** Blocks of at most `most` tiles, of which the busiest of `threads` threads gets as few tiles as can be. */
@@ -90,6 +97,12 @@ function evenBlocks(tiles: number, most: number, threads: number): { block: numb
 /** Bytes of the transformed filters; channels fill the widest tier's panels (packedColumns in assembly/gemm-packed.ts). */
 export function winogradWeightBytes(s: WinogradShape, tile: WinogradTile): number {
   return placesOf(tile) * (padded(s.outC, 16) * padded(s.inC, 4) * 4 + 64);
+}
+
+/** Output channels of a part of filters that are not kept; all of them where no launch transforms the input first, once for all parts. */
+export function partChannels(s: WinogradShape, tile: WinogradTile, { inputFirst }: WinogradCut): number {
+  const channelBytes = placesOf(tile) * padded(s.inC, 4) * 4;
+  return inputFirst ? Math.min(s.outC, Math.max(64, Math.floor(PART_BYTES / channelBytes / 16) * 16)) : s.outC;
 }
 
 /** Bytes of the transformed input of one block of tiles. */

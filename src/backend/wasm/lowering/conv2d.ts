@@ -61,7 +61,7 @@ export const CONV2D_LOWERINGS = {
     },
     derived(s, options): Derived | null {
       const tile = winogradTile(s, options, "forward");
-      return tile === null ? null : winogradFilters(s, tile, "forward");
+      return tile === null ? null : winogradFilters(s, tile, options.threads, "forward");
     },
     launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, derived, options) {
       const relu = Number(rectify);
@@ -86,7 +86,7 @@ export const CONV2D_LOWERINGS = {
     },
     derived(s, options): Derived | null {
       const tile = winogradTile(s, options, "backwardInput");
-      return tile === null ? null : winogradFilters(transposed(s), tile, "backwardInput");
+      return tile === null ? null : winogradFilters(transposed(s), tile, options.threads, "backwardInput");
     },
     launches(s, { dy, weight, bias, mask, dx }, callScratch, derived, options) {
       const tile = winogradTile(s, options, "backwardInput");

@@ -24,9 +24,10 @@ export interface LoweringOptions {
   readonly threads: number;
 }
 
-/** A call's derived value: its address, and whether it is there already. */
+/** A call's derived value: its address, whether there is room for all of it, and whether it is there already. */
 export interface DerivedAddress {
   readonly address: number;
+  readonly kept: boolean;
   readonly fresh: boolean;
 }
 

@@ -4,8 +4,10 @@ import type { Derived } from "../../backend.js";
 import { WINOGRAD_ARGUMENTS, WINOGRAD_GRADIENT_ARGUMENTS } from "../arguments.js";
 import {
   CHANNEL_BLOCK,
+  cutChannels,
   cutWinograd,
   cutWinogradGradient,
+  partChannels,
   ROW_BLOCK,
   TILE_BLOCK,
   TRANSFORM_BYTES,
@@ -35,8 +37,13 @@ export function winogradScratchBytes(s: WinogradShape, tile: WinogradTile, threa
 }
 
 /** The transformed filters; `direction` because those of the input gradient are turned. */
-export function winogradFilters(s: WinogradShape, tile: WinogradTile, direction: string): Derived {
-  return { key: `winograd${tile} ${direction}`, sizeBytes: winogradWeightBytes(s, tile) };
+export function winogradFilters(s: WinogradShape, tile: WinogradTile, threads: number, direction: string): Derived {
+  const part = { ...s, outC: partChannels(s, tile, cutWinograd(s, tile, threads)) };
+  return {
+    key: `winograd${tile} ${direction}`,
+    sizeBytes: winogradWeightBytes(s, tile),
+    partBytes: winogradWeightBytes(part, tile),
+  };
 }
 
 export function winogradLaunches(
@@ -47,21 +54,41 @@ export function winogradLaunches(
   filters: DerivedAddress,
   values: Values<typeof WINOGRAD_ARGUMENTS>,
 ): Launch[] {
-  const { inputFirst, ...cut } = cutWinograd(s, tile, threads);
-  const all = { ...sizesOf(s), ...cut, ...values, tile, u: filters.address, v: inputFirst ? callScratch : 0 };
+  const whole = cutWinograd(s, tile, threads);
+  const { inputFirst, tBlock, tBlocks } = whole;
+  const u = filters.address;
+  const all = { ...sizesOf(s), ...values, tile, tBlock, tBlocks, u, v: inputFirst ? callScratch : 0, yC: s.outC };
   const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK);
-  const workerBytes = winogradWorkerBytes(s, tile, { inputFirst, ...cut });
   const launches: Launch[] = [];
-  if (!filters.fresh) {
-    const grains = Math.ceil(s.outC / 16) * channelBlocks;
-    launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, all, grains, winogradFilterBytes(tile)));
-  }
   if (inputFirst) {
-    const grains = cut.tBlocks * channelBlocks;
-    launches.push(launch("winogradTransformInput", WINOGRAD_ARGUMENTS, all, grains, TRANSFORM_BYTES));
+    launches.push(launch("winogradTransformInput", WINOGRAD_ARGUMENTS, all, tBlocks * channelBlocks, TRANSFORM_BYTES));
   }
-  launches.push(launch("winogradConv2d", WINOGRAD_ARGUMENTS, all, cut.mBlocks * cut.tBlocks, workerBytes));
+  const channels = filters.kept ? s.outC : partChannels(s, tile, whole);
+  for (let begin = 0; begin < s.outC; begin += channels) {
+    const outC = Math.min(channels, s.outC - begin);
+    const cut = outC === s.outC ? whole : { ...whole, ...cutChannels(outC, tBlocks) };
+    const { mBlock, mBlocks } = cut;
+    const part = { ...all, ...partOf(values, s, begin), outC, mBlock, mBlocks };
+    if (!filters.fresh) {
+      const grains = Math.ceil(outC / 16) * channelBlocks;
+      launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, part, grains, winogradFilterBytes(tile)));
+    }
+    const workerBytes = winogradWorkerBytes(s, tile, cut);
+    launches.push(launch("winogradConv2d", WINOGRAD_ARGUMENTS, part, mBlocks * tBlocks, workerBytes));
+  }
   return launches;
+}
+
+/** The addresses of what belongs to output channels from `begin` on. */
+function partOf(
+  { weight, bias, y, mask, outStride }: Values<typeof WINOGRAD_ARGUMENTS>,
+  { outH, outW }: WinogradShape,
+  begin: number,
+): Values<typeof WINOGRAD_ARGUMENTS> {
+  const from = (address: number | null | undefined, floats: number): number =>
+    address ? address + begin * floats * 4 : 0;
+  const plane = outH * outW;
+  return { weight: from(weight, outStride ?? 0), bias: from(bias, 1), y: from(y, plane), mask: from(mask, plane) };
 }
 
 /** Shared scratch memory of the weight gradient: a chunk's transformed input and gradients, and the sum of products. */
