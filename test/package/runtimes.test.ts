@@ -16,10 +16,17 @@ const LIMIT_MS = 120_000;
 const installed = await install();
 const folder = installed?.folder ?? "";
 
-/** The example, made smaller, with so many threads; at the end it tells how many there were. */
+/** What follows the example: how many threads there were, and what the package's net, read from its file, makes of a grey picture. */
+const ENDING = `console.log(engine.threads, "threads");
+const { model } = await loadModel("node_modules/verydeep/weights/shapes-vgg.safetensors", engine);
+console.log((await model.forward(picture).data()).join());
+`;
+
+/** The example, made smaller, with so many threads, and the ending. */
 function writeExample(threads: number): string {
   const text = readFileSync(path.join(root, "examples/train.js"), "utf8");
   const small = text
+    .replace("import { createEngine", "import { createEngine, loadModel")
     .replace("count: 6000", "count: 600")
     .replace("epochs: 8", "epochs: 2")
     .replace("createEngine()", `createEngine({ threads: ${threads}, deterministic: true })`)
@@ -28,7 +35,7 @@ function writeExample(threads: number): string {
       "console.log((await net.eval().forward(picture).data()).join())",
     );
   const file = path.join(folder, `train-${threads}.js`);
-  writeFileSync(file, `${small}console.log(engine.threads, "threads");\n`);
+  writeFileSync(file, small + ENDING);
   return file;
 }
 
@@ -56,7 +63,7 @@ for (const [name, args] of [
       const file = writeExample(threads);
       const { stdout } = await npmExec(name, [name, ...args, file], { offline: true, cwd: folder, timeout: LIMIT_MS });
       const lines = stdout.trim().split("\n");
-      assert.is(lines.length, 4, stdout);
+      assert.is(lines.length, 5, stdout);
       assert.match(lines[1], /^epoch 2: [\d.]+ % of validation pictures$/);
       assert.is(lines[3], `${threads} threads`);
       assert.is(stdout, await onNode(threads));
