@@ -15,9 +15,28 @@ export type AlgorithmOption = NonNullable<EngineOptions["convAlgorithm"]>;
 
 export type TierOption = NonNullable<EngineOptions["tier"]>;
 
+/** All there are: a missing name does not compile. */
+const ALGORITHM_NAMES = {
+  auto: true,
+  exact: true,
+  im2col: true,
+  winograd2: true,
+  winograd4: true,
+  winograd6: true,
+} satisfies Record<AlgorithmOption, true>;
+
+/** What `--algorithm` takes. */
+export const ALGORITHMS = Object.keys(ALGORITHM_NAMES).filter((name) => isAlgorithm(name));
+
+function isAlgorithm(name: string): name is AlgorithmOption {
+  return Object.hasOwn(ALGORITHM_NAMES, name);
+}
+
 export interface BenchSettings {
   /** Numbers of threads, each measured on an engine of its own. */
   readonly threads: readonly number[];
+  /** `--threads` was given. */
+  readonly threadsAsked: boolean;
   /** The kernels' tier, as createEngine takes it. */
   readonly tier: TierOption;
   /** How engines convolve; cases that hold no convolution are measured once. */
@@ -86,7 +105,7 @@ export function parseSettings(args = process.argv.slice(2)): BenchSettings {
     args,
     options: {
       filter: { type: "string", default: "" },
-      threads: { type: "string", default: availableParallelism() > 1 ? "1,2" : "1" },
+      threads: { type: "string" },
       algorithm: { type: "string", default: "auto" },
       tier: { type: "string", default: "auto" },
       json: { type: "boolean", default: false },
@@ -94,28 +113,26 @@ export function parseSettings(args = process.argv.slice(2)): BenchSettings {
       quick: { type: "boolean", default: false },
     },
   });
-  const threads = values.threads.split(",").map(Number);
-  if (threads.some((count) => !Number.isInteger(count) || count < 1)) {
-    throw new Error(`bench: threads must be whole numbers (--threads ${values.threads}). Use --threads 1,2.`);
-  }
+  const threads = threadCounts(values.threads ?? (availableParallelism() > 1 ? "1,2" : "1"));
+  const threadsAsked = values.threads !== undefined;
   const { algorithm, tier, ...rest } = values;
-  const algorithms = algorithm.split(",").map(algorithmOption);
+  const algorithms = algorithm.split(",").map((name) => chosen("algorithm", name, ALGORITHMS));
   if (rest.out !== "") writeFileSync(rest.out, "");
-  return { ...rest, threads, algorithms, tier: tierOption(tier) };
+  return { ...rest, threads, threadsAsked, algorithms, tier: chosen("tier", tier, TIERS) };
 }
 
-function tierOption(name: string): TierOption {
-  const tier = TIERS.find((known) => known === name);
-  if (tier !== undefined) return tier;
-  throw new Error(`bench: there is no such tier (--tier ${name}). Use ${TIERS.join(", ")}.`);
+/** Numbers of threads, as `--threads 1,2` gives them. */
+function threadCounts(text: string): number[] {
+  const threads = text.split(",").map(Number);
+  if (threads.every((count) => Number.isInteger(count) && count > 0)) return threads;
+  throw new Error(`bench: threads must be whole numbers (--threads ${text}). Use --threads 1,2.`);
 }
 
-const ALGORITHMS: readonly AlgorithmOption[] = ["auto", "exact", "im2col", "winograd2", "winograd4", "winograd6"];
-
-function algorithmOption(name: string): AlgorithmOption {
-  const known = ALGORITHMS.find((option) => option === name);
-  if (known !== undefined) return known;
-  throw new Error(`bench: there is no such algorithm (--algorithm ${name}). Use some of ${ALGORITHMS.join(",")}.`);
+/** The one of `names` that an option gives. */
+export function chosen<Name extends string>(option: string, name: string, names: readonly Name[]): Name {
+  const found = names.find((known) => known === name);
+  if (found !== undefined) return found;
+  throw new Error(`bench: there is no such ${option} (--${option} ${name}). Use some of ${names.join(",")}.`);
 }
 
 /** The machine, as each row carries it. */
