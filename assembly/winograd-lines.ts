@@ -1,11 +1,16 @@
 // Winograd's one-dimensional transforms (Lavin and Gray 2015) for tiles of m = 2, 4 and 6 outputs and a filter of 3 taps; a tile
-// reads α = m + 2 inputs. Arguments are the elements of one line, four channels in each vector (those beyond the line's length are
+// reads α = m + 2 inputs and takes α products. α = 3 stands for a line of two inputs between zeros and its two outputs: a whole
+// map of 2×2. Arguments are the elements of one line, four channels in each vector (those beyond the line's length are
 // not looked at); results are stored `stride` bytes apart, the address stepping along: V8 makes one addition of that and no
-// multiplications. Everything is inlined, and with a constant m only that m's code remains.
+// multiplications. Everything is inlined, and with a constant α only that α's code remains.
 //
 //   inputLine     Bᵀ   α → α     V = Bᵀ·d·B                filterLine    G    3 → α     U = G·g·Gᵀ
 //   outputLine    Aᵀ   α → m     Y = Aᵀ·(U∘V summed)·A     and for the weight gradient, the transposes of the last two:
 //   gradientLine  A    m → α     Z = A·dy·Aᵀ               inverseLine   Gᵀ   α → 3     dg = Gᵀ·(Z∘V summed)·G
+//
+//   α = 3  Bᵀ  1 1     Aᵀ  1 1 0     G  0  1 0      the filter's middle tap times both inputs, and what the outer taps differ from it:
+//              0 1         1 0 1        0 −1 1      F(2, 2) with filter and input exchanged
+//              1 0                      1 −1 0
 //
 //   F(2)  Bᵀ  1  0 −1  0     Aᵀ  1  1  1  0     G  1   0   0        points 0, 1, −1, ∞
 //             0  1  1  0         0  1 −1 −1        ½   ½   ½
@@ -34,10 +39,24 @@ export const ROW_BYTES: usize = 128;
 /** A tile under way: up to eight rows of eight vectors. */
 export const WORK_BYTES: usize = 1024;
 
+/** m: rows and columns of outputs of a tile. */
+// @ts-ignore: decorator
+@inline
+export function outputsOf(alpha: i32): i32 {
+  return alpha == 3 ? 2 : alpha - 2;
+}
+
+/** Rows and columns of inputs of a tile. */
+// @ts-ignore: decorator
+@inline
+export function inputsOf(alpha: i32): i32 {
+  return alpha == 3 ? 2 : alpha;
+}
+
 // @ts-ignore: decorator
 @inline
 export function inputLine(
-  m: i32,
+  alpha: i32,
   to: usize,
   stride: usize,
   d0: v128,
@@ -49,14 +68,19 @@ export function inputLine(
   d6: v128,
   d7: v128,
 ): void {
-  if (m == 2) {
+  if (alpha == 3) {
+    v128.store(to, f32x4.add(d0, d1));
+    to += stride;
+    v128.store(to, d1);
+    v128.store(to + stride, d0);
+  } else if (alpha == 4) {
     v128.store(to, f32x4.sub(d0, d2));
     to += stride;
     v128.store(to, f32x4.add(d1, d2));
     to += stride;
     v128.store(to, f32x4.sub(d2, d1));
     v128.store(to + stride, f32x4.sub(d1, d3));
-  } else if (m == 4) {
+  } else if (alpha == 6) {
     v128.store(to, madd(madd(d4, d2, f32x4.splat(-5)), d0, f32x4.splat(4)));
     let even = madd(d4, d2, f32x4.splat(-4));
     let odd = madd(d3, d1, f32x4.splat(-4));
@@ -99,7 +123,7 @@ export function inputLine(
 // @ts-ignore: decorator
 @inline
 export function outputLine(
-  m: i32,
+  alpha: i32,
   to: usize,
   stride: usize,
   m0: v128,
@@ -111,16 +135,21 @@ export function outputLine(
   m6: v128,
   m7: v128,
 ): void {
+  if (alpha == 3) {
+    v128.store(to, f32x4.add(m0, m1));
+    v128.store(to + stride, f32x4.add(m0, m2));
+    return;
+  }
   const sum1 = f32x4.add(m1, m2);
   const difference1 = f32x4.sub(m1, m2);
-  if (m == 2) {
+  if (alpha == 4) {
     v128.store(to, f32x4.add(m0, sum1));
     v128.store(to + stride, f32x4.sub(difference1, m3));
     return;
   }
   const sum2 = f32x4.add(m3, m4);
   const difference2 = f32x4.sub(m3, m4);
-  if (m == 4) {
+  if (alpha == 6) {
     v128.store(to, f32x4.add(f32x4.add(m0, sum1), sum2));
     to += stride;
     v128.store(to, madd(difference1, difference2, f32x4.splat(2)));
@@ -147,7 +176,7 @@ export function outputLine(
 // @ts-ignore: decorator
 @inline
 export function gradientLine(
-  m: i32,
+  alpha: i32,
   to: usize,
   stride: usize,
   y0: v128,
@@ -157,9 +186,16 @@ export function gradientLine(
   y4: v128,
   y5: v128,
 ): void {
+  if (alpha == 3) {
+    v128.store(to, f32x4.add(y0, y1));
+    to += stride;
+    v128.store(to, y0);
+    v128.store(to + stride, y1);
+    return;
+  }
   v128.store(to, y0);
   to += stride;
-  if (m == 2) {
+  if (alpha == 4) {
     v128.store(to, f32x4.add(y0, y1));
     to += stride;
     v128.store(to, f32x4.sub(y0, y1));
@@ -168,7 +204,7 @@ export function gradientLine(
   }
   let even = f32x4.add(y0, y2);
   let odd = f32x4.add(y1, y3);
-  if (m == 6) {
+  if (alpha == 8) {
     even = f32x4.add(even, y4);
     odd = f32x4.add(odd, y5);
   }
@@ -178,7 +214,7 @@ export function gradientLine(
   to += stride;
   even = madd(y0, y2, f32x4.splat(4));
   odd = madd(f32x4.add(y1, y1), y3, f32x4.splat(8));
-  if (m == 6) {
+  if (alpha == 8) {
     even = madd(even, y4, f32x4.splat(16));
     odd = madd(odd, y5, f32x4.splat(32));
   }
@@ -186,7 +222,7 @@ export function gradientLine(
   to += stride;
   v128.store(to, f32x4.sub(even, odd));
   to += stride;
-  if (m == 4) {
+  if (alpha == 6) {
     v128.store(to, y3);
     return;
   }
@@ -200,9 +236,16 @@ export function gradientLine(
 
 // @ts-ignore: decorator
 @inline
-export function filterLine(m: i32, to: usize, stride: usize, g0: v128, g1: v128, g2: v128): void {
+export function filterLine(alpha: i32, to: usize, stride: usize, g0: v128, g1: v128, g2: v128): void {
+  if (alpha == 3) {
+    v128.store(to, g1);
+    to += stride;
+    v128.store(to, f32x4.sub(g2, g1));
+    v128.store(to + stride, f32x4.sub(g0, g1));
+    return;
+  }
   const ends = f32x4.add(g0, g2);
-  if (m == 2) {
+  if (alpha == 4) {
     const half = f32x4.splat(0.5);
     v128.store(to, g0);
     to += stride;
@@ -212,8 +255,8 @@ export function filterLine(m: i32, to: usize, stride: usize, g0: v128, g1: v128,
     v128.store(to + stride, g2);
     return;
   }
-  const factor1 = f32x4.splat(m == 4 ? <f32>(-1.0 / 6.0) : <f32>(-2.0 / 9.0));
-  v128.store(to, m == 4 ? f32x4.mul(g0, f32x4.splat(0.25)) : g0);
+  const factor1 = f32x4.splat(alpha == 6 ? <f32>(-1.0 / 6.0) : <f32>(-2.0 / 9.0));
+  v128.store(to, alpha == 6 ? f32x4.mul(g0, f32x4.splat(0.25)) : g0);
   to += stride;
   v128.store(to, f32x4.mul(f32x4.add(ends, g1), factor1));
   to += stride;
@@ -222,12 +265,12 @@ export function filterLine(m: i32, to: usize, stride: usize, g0: v128, g1: v128,
   // 1/24 or 1/90 · (g0 + 4·g2 ± 2·g1)
   const odd = f32x4.add(g1, g1);
   let even = madd(g0, g2, f32x4.splat(4));
-  const factor2 = f32x4.splat(m == 4 ? <f32>(1.0 / 24.0) : <f32>(1.0 / 90.0));
+  const factor2 = f32x4.splat(alpha == 6 ? <f32>(1.0 / 24.0) : <f32>(1.0 / 90.0));
   v128.store(to, f32x4.mul(f32x4.add(even, odd), factor2));
   to += stride;
   v128.store(to, f32x4.mul(f32x4.sub(even, odd), factor2));
   to += stride;
-  if (m == 6) {
+  if (alpha == 8) {
     // 8/45 · (4·g0 + g2 ± 2·g1)
     even = madd(g2, g0, f32x4.splat(4));
     const factor3 = f32x4.splat(<f32>(8.0 / 45.0));
@@ -242,7 +285,7 @@ export function filterLine(m: i32, to: usize, stride: usize, g0: v128, g1: v128,
 // @ts-ignore: decorator
 @inline
 export function inverseLine(
-  m: i32,
+  alpha: i32,
   to: usize,
   stride: usize,
   u0: v128,
@@ -255,8 +298,14 @@ export function inverseLine(
   u7: v128,
 ): void {
   const sum1 = f32x4.add(u1, u2);
+  if (alpha == 3) {
+    v128.store(to, u2);
+    v128.store(to + stride, f32x4.sub(u0, sum1));
+    v128.store(to + stride * 2, u1);
+    return;
+  }
   const difference1 = f32x4.sub(u1, u2);
-  if (m == 2) {
+  if (alpha == 4) {
     const half = f32x4.splat(0.5);
     v128.store(to, madd(u0, sum1, half));
     v128.store(to + stride, f32x4.mul(difference1, half));
@@ -265,7 +314,7 @@ export function inverseLine(
   }
   const sum2 = f32x4.add(u3, u4);
   const difference2 = f32x4.sub(u3, u4);
-  if (m == 4) {
+  if (alpha == 6) {
     const sixth = f32x4.splat(<f32>(-1.0 / 6.0));
     const first = madd(f32x4.mul(u0, f32x4.splat(0.25)), sum1, sixth);
     v128.store(to, madd(first, sum2, f32x4.splat(<f32>(1.0 / 24.0))));

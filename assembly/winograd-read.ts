@@ -9,7 +9,7 @@
 //
 // Tiles may hang over the borders of the plane, where all is 0. Reading looks up to 32 bytes before and behind a row and masks what
 // is not the row's: the arena keeps that much clear at the end of memory (src/backend/wasm/memory.ts).
-import { gradientLine, inputLine, ROW_BYTES } from "./winograd-lines";
+import { gradientLine, inputLine, inputsOf, outputsOf, ROW_BYTES } from "./winograd-lines";
 
 type Kind = i32;
 const INPUT: Kind = 0;
@@ -20,7 +20,7 @@ const GRADIENT: Kind = 1;
  * `placeBytes` apart. Channels beyond the last of `channels` repeat it. work: WORK_BYTES.
  */
 export function transformInputTile(
-  m: i32,
+  alpha: i32,
   work: usize,
   planes: usize,
   planeBytes: usize,
@@ -33,18 +33,20 @@ export function transformInputTile(
   to: usize,
   placeBytes: usize,
 ): void {
-  if (m == 4) {
-    transformTile(INPUT, 4, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
-  } else if (m == 6) {
+  if (alpha == 6) {
     transformTile(INPUT, 6, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
+  } else if (alpha == 8) {
+    transformTile(INPUT, 8, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
+  } else if (alpha == 4) {
+    transformTile(INPUT, 4, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
   } else {
-    transformTile(INPUT, 2, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
+    transformTile(INPUT, 3, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
   }
 }
 
-/** to = Z of the tile of m × m gradients, the same otherwise. */
+/** to = Z of the tile's gradients, the same otherwise. */
 export function transformGradientTile(
-  m: i32,
+  alpha: i32,
   work: usize,
   planes: usize,
   planeBytes: usize,
@@ -57,12 +59,14 @@ export function transformGradientTile(
   to: usize,
   placeBytes: usize,
 ): void {
-  if (m == 4) {
-    transformTile(GRADIENT, 4, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
-  } else if (m == 6) {
+  if (alpha == 6) {
     transformTile(GRADIENT, 6, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
+  } else if (alpha == 8) {
+    transformTile(GRADIENT, 8, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
+  } else if (alpha == 4) {
+    transformTile(GRADIENT, 4, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
   } else {
-    transformTile(GRADIENT, 2, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
+    transformTile(GRADIENT, 3, work, planes, planeBytes, channel, channels, height, width, top, left, to, placeBytes);
   }
 }
 
@@ -70,7 +74,7 @@ export function transformGradientTile(
 @inline
 function transformTile(
   kind: Kind,
-  m: i32,
+  alpha: i32,
   work: usize,
   planes: usize,
   planeBytes: usize,
@@ -83,15 +87,20 @@ function transformTile(
   to: usize,
   placeBytes: usize,
 ): void {
-  const size = kind == INPUT ? m + 2 : m;
+  const size = kind == INPUT ? inputsOf(alpha) : outputsOf(alpha);
+  if (kind == INPUT && alpha == 3) {
+    // The zeros around the map are left out.
+    top++;
+    left++;
+  }
   const last = planes + <usize>(channels - 1) * planeBytes;
   const c0 = planes + <usize>channel * planeBytes;
   const c1 = min(last, c0 + planeBytes);
   const c2 = min(last, c0 + planeBytes * 2);
   const c3 = min(last, c0 + planeBytes * 3);
-  if (left >= 0 && left + size <= width) transformRows(kind, m, false, work, c0, c1, c2, c3, height, width, top, left);
-  else transformRows(kind, m, true, work, c0, c1, c2, c3, height, width, top, left);
-  transformColumns(kind, m, work, to, placeBytes);
+  if (left >= 0 && left + size <= width) transformRows(kind, alpha, false, work, c0, c1, c2, c3, height, width, top, left);
+  else transformRows(kind, alpha, true, work, c0, c1, c2, c3, height, width, top, left);
+  transformColumns(kind, alpha, work, to, placeBytes);
 }
 
 /** Lanes of columns [column, column + 4) that are inside [0, width): all bits set. */
@@ -105,7 +114,7 @@ function insideMask(column: i32, width: i32): v128 {
 @inline
 function transformRows(
   kind: Kind,
-  m: i32,
+  alpha: i32,
   masked: bool,
   to: usize,
   c0: usize,
@@ -117,7 +126,7 @@ function transformRows(
   top: i32,
   left: i32,
 ): void {
-  const size = kind == INPUT ? m + 2 : m;
+  const size = kind == INPUT ? inputsOf(alpha) : outputsOf(alpha);
   const mask0 = masked ? insideMask(left, width) : f32x4.splat(0);
   const mask1 = masked && size > 4 ? insideMask(left + 4, width) : f32x4.splat(0);
   const offset = (<usize>(top * width + left)) << 2;
@@ -171,11 +180,11 @@ function transformRows(
         d6 = v128.shuffle<f32>(ab, cd, 0, 1, 4, 5);
         d7 = v128.shuffle<f32>(ab, cd, 2, 3, 6, 7);
       }
-      if (kind == INPUT) inputLine(m, to, 16, d0, d1, d2, d3, d4, d5, d6, d7);
-      else gradientLine(m, to, 16, d0, d1, d2, d3, d4, d5);
+      if (kind == INPUT) inputLine(alpha, to, 16, d0, d1, d2, d3, d4, d5, d6, d7);
+      else gradientLine(alpha, to, 16, d0, d1, d2, d3, d4, d5);
     } else {
       const zero = f32x4.splat(0);
-      const rowEnd = to + ((<usize>(m + 2)) << 4);
+      const rowEnd = to + ((<usize>alpha) << 4);
       for (let at = to; at < rowEnd; at += 16) v128.store(at, zero);
     }
     c0 += widthBytes;
@@ -189,10 +198,10 @@ function transformRows(
 /** Columns of the transformed rows: place (i, j) goes to `to` + (i·α + j) · placeBytes. */
 // @ts-ignore: decorator
 @inline
-function transformColumns(kind: Kind, m: i32, from: usize, to: usize, placeBytes: usize): void {
-  const size = kind == INPUT ? m + 2 : m;
-  const stride = placeBytes * (m + 2);
-  const end = from + ((<usize>(m + 2)) << 4);
+function transformColumns(kind: Kind, alpha: i32, from: usize, to: usize, placeBytes: usize): void {
+  const size = kind == INPUT ? inputsOf(alpha) : outputsOf(alpha);
+  const stride = placeBytes * alpha;
+  const end = from + ((<usize>alpha) << 4);
   for (; from < end; from += 16) {
     const d0 = v128.load(from);
     const d1 = v128.load(from, ROW_BYTES);
@@ -201,11 +210,11 @@ function transformColumns(kind: Kind, m: i32, from: usize, to: usize, placeBytes
     const d4 = size > 4 ? v128.load(from, ROW_BYTES * 4) : d0;
     const d5 = size > 4 ? v128.load(from, ROW_BYTES * 5) : d0;
     if (kind == GRADIENT) {
-      gradientLine(m, to, stride, d0, d1, d2, d3, d4, d5);
+      gradientLine(alpha, to, stride, d0, d1, d2, d3, d4, d5);
     } else {
       const d6 = size > 6 ? v128.load(from, ROW_BYTES * 6) : d0;
       const d7 = size > 6 ? v128.load(from, ROW_BYTES * 7) : d0;
-      inputLine(m, to, stride, d0, d1, d2, d3, d4, d5, d6, d7);
+      inputLine(alpha, to, stride, d0, d1, d2, d3, d4, d5, d6, d7);
     }
     to += placeBytes;
   }

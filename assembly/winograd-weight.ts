@@ -11,7 +11,7 @@
 // Next layers down: winograd-read.ts, winograd-filter.ts, gemm.ts.
 import { gemmPackedColumns, packedColumns, packedRowBytes } from "./gemm-packed";
 import { transformInverse } from "./winograd-filter";
-import { WORK_BYTES } from "./winograd-lines";
+import { outputsOf, WORK_BYTES } from "./winograd-lines";
 import { transformGradientTile, transformInputTile } from "./winograd-read";
 
 /** Tiles and channels of one grain of the transforms. */
@@ -38,8 +38,8 @@ export class WinogradGradientArgs {
   outW: i32;
   padH: i32;
   padW: i32;
-  /** Rows and columns of outputs of a tile: 2, 4 or 6. */
-  tile: i32;
+  /** α: 4, 6 or 8, or 3 for maps of 2×2 (winograd-lines.ts). */
+  alpha: i32;
   /** The chunk's first tile and the number of its tiles. */
   tileBegin: i32;
   tileCount: i32;
@@ -90,7 +90,7 @@ export function winogradGradientTiles(args: usize, scratch: usize, grainBegin: i
 }
 
 function transformInputs(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i32, c0: i32, cEnd: i32): void {
-  const tile = s.tile;
+  const tile = outputsOf(s.alpha);
   const tilesW = (s.outW + tile - 1) / tile;
   const tilesH = (s.outH + tile - 1) / tile;
   const channelBytes = (<usize>s.inH * s.inW) << 2;
@@ -107,14 +107,14 @@ function transformInputs(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i3
       const planes = s.x + <usize>image * s.inC * channelBytes;
       for (let c = panel; c < min(cEnd, panel + columns); c += 4) {
         const to = s.v + <usize>(c / columns) * panelBytes + <usize>t * packedRowBytes() + ((<usize>(c - panel)) << 2);
-        transformInputTile(tile, work, planes, channelBytes, c, s.inC, s.inH, s.inW, top, left, to, planeBytes);
+        transformInputTile(s.alpha, work, planes, channelBytes, c, s.inC, s.inH, s.inW, top, left, to, planeBytes);
       }
     }
   }
 }
 
 function transformGradients(s: WinogradGradientArgs, work: usize, t0: i32, tEnd: i32, o0: i32, oEnd: i32): void {
-  const tile = s.tile;
+  const tile = outputsOf(s.alpha);
   const tilesW = (s.outW + tile - 1) / tile;
   const tilesH = (s.outH + tile - 1) / tile;
   const channelBytes = (<usize>s.outH * s.outW) << 2;
@@ -128,7 +128,7 @@ function transformGradients(s: WinogradGradientArgs, work: usize, t0: i32, tEnd:
       const left = (s.tileBegin + t - row * tilesW) * tile;
       const planes = s.dy + <usize>image * s.outC * channelBytes;
       const to = s.z + <usize>(o >> 2) * groupBytes + ((<usize>t) << 4);
-      transformGradientTile(tile, work, planes, channelBytes, o, s.outC, s.outH, s.outW, top, left, to, planeBytes);
+      transformGradientTile(s.alpha, work, planes, channelBytes, o, s.outC, s.outH, s.outW, top, left, to, planeBytes);
     }
   }
 }
@@ -136,7 +136,7 @@ function transformGradients(s: WinogradGradientArgs, work: usize, t0: i32, tEnd:
 /** du (+)= Zᵀ·V of the chunk. Grain g: output channels block g / α² (ROW_BLOCK of them) of place g % α². */
 export function winogradGradientProduct(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradGradientArgs>(args);
-  const places = (s.tile + 2) * (s.tile + 2);
+  const places = s.alpha * s.alpha;
   const panelBytes = <usize>s.chunk * packedRowBytes();
   const columns = packedColumns();
   const panels = (s.inC + columns - 1) / columns;
@@ -163,7 +163,7 @@ export function winogradGradientWeight(args: usize, scratch: usize, grainBegin: 
   for (let o = grainBegin; o < grainEnd; o++) {
     for (let c = 0; c < s.inC; c += 4) {
       const from = s.du + <usize>o * rowBytes + ((<usize>c) << 2);
-      transformInverse(s.tile, from, planeBytes, scratch, taps);
+      transformInverse(s.alpha, from, planeBytes, scratch, taps);
       const to = s.dWeight + ((<usize>((o * s.inC + c) * 9)) << 2);
       writeTaps(taps, to, min(4, s.inC - c), s.accumulate != 0);
     }

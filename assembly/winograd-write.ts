@@ -1,54 +1,59 @@
 // Winograd's transform of the products, Y = Aᵀ·M·A, into NCHW planes, four channels at a time: the reverse of winograd-read.ts.
 // What is outside the plane is skipped.
-import { outputLine, ROW_BYTES } from "./winograd-lines";
+import { outputLine, outputsOf, ROW_BYTES } from "./winograd-lines";
 
 /** patch = Y, m × m vectors, of the α² places at `from`, `placeBytes` apart. work: WORK_BYTES. */
-export function transformOutputTile(m: i32, from: usize, placeBytes: usize, work: usize, patch: usize): void {
-  if (m == 4) transformOutput(4, from, placeBytes, work, patch);
-  else if (m == 6) transformOutput(6, from, placeBytes, work, patch);
-  else transformOutput(2, from, placeBytes, work, patch);
+export function transformOutputTile(alpha: i32, from: usize, placeBytes: usize, work: usize, patch: usize): void {
+  if (alpha == 6) transformOutput(6, from, placeBytes, work, patch);
+  else if (alpha == 8) transformOutput(8, from, placeBytes, work, patch);
+  else if (alpha == 4) transformOutput(4, from, placeBytes, work, patch);
+  else transformOutput(3, from, placeBytes, work, patch);
 }
 
 // @ts-ignore: decorator
 @inline
-function transformOutput(m: i32, from: usize, placeBytes: usize, work: usize, patch: usize): void {
-  const stride = placeBytes * (m + 2);
-  for (let j = 0; j < m + 2; j++) {
+function transformOutput(alpha: i32, from: usize, placeBytes: usize, work: usize, patch: usize): void {
+  const stride = placeBytes * alpha;
+  for (let j = 0; j < alpha; j++) {
     let at = from;
     const m0 = v128.load(at);
     at += stride;
     const m1 = v128.load(at);
     at += stride;
     const m2 = v128.load(at);
-    at += stride;
-    const m3 = v128.load(at);
+    let m3 = m0;
+    if (alpha > 3) {
+      at += stride;
+      m3 = v128.load(at);
+    }
     let m4 = m0;
     let m5 = m0;
     let m6 = m0;
     let m7 = m0;
-    if (m > 2) {
+    if (alpha > 4) {
       at += stride;
       m4 = v128.load(at);
       at += stride;
       m5 = v128.load(at);
     }
-    if (m > 4) {
+    if (alpha > 6) {
       at += stride;
       m6 = v128.load(at);
       m7 = v128.load(at + stride);
     }
-    outputLine(m, work + ((<usize>j) << 4), ROW_BYTES, m0, m1, m2, m3, m4, m5, m6, m7);
+    outputLine(alpha, work + ((<usize>j) << 4), ROW_BYTES, m0, m1, m2, m3, m4, m5, m6, m7);
     from += placeBytes;
   }
-  for (let i = 0; i < m; i++) {
+  for (let i = 0; i < outputsOf(alpha); i++) {
     const m0 = v128.load(work);
-    const m4 = m > 2 ? v128.load(work, 64) : m0;
-    const m5 = m > 2 ? v128.load(work, 80) : m0;
-    const m6 = m > 4 ? v128.load(work, 96) : m0;
-    const m7 = m > 4 ? v128.load(work, 112) : m0;
-    outputLine(m, patch, 16, m0, v128.load(work, 16), v128.load(work, 32), v128.load(work, 48), m4, m5, m6, m7);
+    const m3 = alpha > 3 ? v128.load(work, 48) : m0;
+    const m4 = alpha > 4 ? v128.load(work, 64) : m0;
+    const m5 = alpha > 4 ? v128.load(work, 80) : m0;
+    const m6 = alpha > 6 ? v128.load(work, 96) : m0;
+    const m7 = alpha > 6 ? v128.load(work, 112) : m0;
+    outputLine(alpha, patch, 16, m0, v128.load(work, 16), v128.load(work, 32), m3, m4, m5, m6, m7);
     work += ROW_BYTES;
-    patch += (<usize>m) << 4;
+    patch += (<usize>outputsOf(alpha)) << 4;
   }
 }
 

@@ -14,7 +14,7 @@
 // Next layers down: winograd-read.ts, winograd-write.ts, winograd-filter.ts, gemm.ts.
 import { gemmPackedRows, packedColumns, packedRowBytes } from "./gemm-packed";
 import { transformFilter } from "./winograd-filter";
-import { WORK_BYTES } from "./winograd-lines";
+import { outputsOf, WORK_BYTES } from "./winograd-lines";
 import { transformInputTile } from "./winograd-read";
 import { transformOutputTile, writePatch } from "./winograd-write";
 
@@ -56,8 +56,8 @@ export class WinogradArgs {
   yC: i32;
   /** 1: y is max(y, 0). */
   relu: i32;
-  /** Rows and columns of outputs of a tile: 2, 4 or 6. */
-  tile: i32;
+  /** α: 4, 6 or 8, or 3 for maps of 2×2 (winograd-lines.ts). */
+  alpha: i32;
   /** Output channels of one grain, a multiple of 16, and how many such blocks. */
   mBlock: i32;
   mBlocks: i32;
@@ -94,7 +94,7 @@ export function winogradTransformWeight(args: usize, scratch: usize, grainBegin:
   const taps = scratch + WORK_BYTES;
   const gathered = taps + WORK_BYTES;
   const gatheredBytes: usize = <usize>CHANNEL_BLOCK * 64 + 64;
-  const places = (s.tile + 2) * (s.tile + 2);
+  const places = s.alpha * s.alpha;
   for (let grain = grainBegin; grain < grainEnd; grain++) {
     const o0 = (grain / blocks) * 16;
     const c0 = (grain % blocks) * CHANNEL_BLOCK;
@@ -105,7 +105,7 @@ export function winogradTransformWeight(args: usize, scratch: usize, grainBegin:
       let to = gathered + <usize>panel * panelBytes + ((<usize>(o - panel * columns)) << 2);
       for (let c = 0; c < count; c++) {
         readFilters(s, taps, o0 + o, c0 + c);
-        transformFilter(s.tile, taps, scratch, to, gatheredBytes);
+        transformFilter(s.alpha, taps, scratch, to, gatheredBytes);
         to += rowBytes;
       }
     }
@@ -147,7 +147,7 @@ function readFilters(s: WinogradArgs, to: usize, o: i32, c: i32): void {
  */
 export function winogradTransformInput(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradArgs>(args);
-  const alpha = s.tile + 2;
+  const alpha = s.alpha;
   const blocks = (s.inC + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK;
   const blockBytes = inputPlaneBytes(s) * (alpha * alpha);
   for (let grain = grainBegin; grain < grainEnd; grain++) {
@@ -162,7 +162,7 @@ export function winogradTransformInput(args: usize, scratch: usize, grainBegin: 
  * lines of V, which four tiles share, are filled while they are in the first-level cache.
  */
 function transformInput(s: WinogradArgs, v: usize, work: usize, t0: i32, c0: i32, cEnd: i32): void {
-  const tile = s.tile;
+  const tile = outputsOf(s.alpha);
   const tilesW = (s.outW + tile - 1) / tile;
   const tilesH = (s.outH + tile - 1) / tile;
   const n = min(s.tBlock, s.batch * tilesH * tilesW - t0);
@@ -177,7 +177,7 @@ function transformInput(s: WinogradArgs, v: usize, work: usize, t0: i32, c0: i32
         const row = index / tilesW;
         const image = row / tilesH;
         transformInputTile(
-          tile,
+          s.alpha,
           work,
           s.x + <usize>image * s.inC * channelBytes,
           channelBytes,
@@ -202,9 +202,10 @@ function transformInput(s: WinogradArgs, v: usize, work: usize, t0: i32, c0: i32
  */
 export function winogradConv2d(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<WinogradArgs>(args);
-  const alpha = s.tile + 2;
+  const alpha = s.alpha;
   const places = alpha * alpha;
-  const tiles = s.batch * ((s.outH + s.tile - 1) / s.tile) * ((s.outW + s.tile - 1) / s.tile);
+  const tile = outputsOf(alpha);
+  const tiles = s.batch * ((s.outH + tile - 1) / tile) * ((s.outW + tile - 1) / tile);
   const inC = padded4(s.inC);
   const vPlaneBytes = inputPlaneBytes(s);
   const blockBytes = vPlaneBytes * places;
@@ -249,7 +250,7 @@ function transformOutput(
   t0: i32,
   n: i32,
 ): void {
-  const tile = s.tile;
+  const tile = outputsOf(s.alpha);
   const tilesW = (s.outW + tile - 1) / tile;
   const tilesH = (s.outH + tile - 1) / tile;
   const channelBytes = (<usize>s.outH * s.outW) << 2;
@@ -261,7 +262,7 @@ function transformOutput(
   for (let t = 0; t < n; t++) {
     for (let o = 0; o < columns; o += 4) {
       const from = products + <usize>t * rowBytes + ((<usize>o) << 2);
-      transformOutputTile(tile, from, planeBytes, work, patch);
+      transformOutputTile(s.alpha, from, planeBytes, work, patch);
       const channel = m0 + o;
       const plane = <usize>(image * s.yC + channel) * channelBytes;
       writePatch(

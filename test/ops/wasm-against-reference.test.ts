@@ -119,6 +119,15 @@ for (const edge of TILE_EDGES) {
   compareConv2d({ x: [1, 2, 3, 2 * edge], outC: 5, kernel: [3, 3], padding: [1, 1] });
   compareConv2d({ x: [edge, 3, 2, 2], outC: 4, kernel: [3, 3], padding: [1, 1], bias: false });
 }
+// Maps of 2x2 with channels and tiles enough for their own algorithm, in `auto` and `exact`.
+for (const [batch, inC, outC] of [
+  [16, 16, 16],
+  [17, 19, 22],
+  [70, 37, 65],
+  [21, 70, 130],
+] as const) {
+  compareConv2d({ x: [batch, inC, 2, 2], outC, kernel: [3, 3], padding: [1, 1] });
+}
 // Two and three edges at once.
 compareConv2d({ x: [2, 260, 3, 5], outC: 35, kernel: [3, 3], padding: [1, 1] });
 compareConv2d({ x: [1, 33, 5, 7], outC: 33, kernel: [3, 3], padding: [1, 1] });

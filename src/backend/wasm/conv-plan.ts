@@ -6,7 +6,7 @@
  * The numbers keep one grain's packed panels, tile and offset table inside a second-level cache of 512 KB.
  */
 import type { Conv2dShape, LinearShape } from "../backend.js";
-import type { WinogradTile } from "./winograd-plan.js";
+import type { Alpha } from "./winograd-plan.js";
 
 /** Must equal KC of assembly/gemm.ts. */
 export const KC = 256;
@@ -129,18 +129,19 @@ export function cutLinearColumns(s: LinearShape): { block: number; count: number
 
 /**
  * How to convolve: `im2col` for any shape; `winograd2`, `winograd4`, `winograd6` (F(2x2), F(4x4), F(6x6), 3x3) for 3x3 with stride 1,
- * one group, no dilation.
+ * one group, no dilation; `winograd2map` for maps of 2x2 with padding 1 alone: 9 products, where F(2x2) takes 16 for a
+ * tile with a border of zeros.
  */
-export type ConvAlgorithm = "im2col" | "winograd2" | "winograd4" | "winograd6";
+export type ConvAlgorithm = "im2col" | "winograd2" | "winograd2map" | "winograd4" | "winograd6";
 
 /** Which of a convolution's three kernels. */
 export type ConvDirection = "forward" | "backwardInput" | "backwardWeight";
 
 /**
  * What an engine may be told: `auto` chooses by shape what is fastest; `exact` only among those with the smallest rounding errors
- * (im2col and F(2x2)); an algorithm's name forces it wherever it is possible.
+ * (im2col and those of F(2x2)); an algorithm's name forces it wherever it is possible.
  */
-export type ConvAlgorithmOption = ConvAlgorithm | "auto" | "exact";
+export type ConvAlgorithmOption = Exclude<ConvAlgorithm, "winograd2map"> | "auto" | "exact";
 
 /**
  * Below this many channels on either side the transforms cost more than the products they save. At 112x112 Winograd's gain, forward and
@@ -169,26 +170,30 @@ export function conv2dAlgorithm(
   const plain = s.strideH === 1 && s.strideW === 1 && s.dilationH === 1 && s.dilationW === 1 && s.groups === 1;
   const possible = plain && s.kH === 3 && s.kW === 3 && s.padH <= 2 && s.padW <= 2;
   if (!possible) return "im2col";
+  const map2 = [s.inH, s.inW, s.outH, s.outW].every((size) => size === 2) && s.padH === 1 && s.padW === 1;
   if (option !== "auto" && option !== "exact") return option;
   const tiles = s.batch * Math.ceil(s.outH / 2) * Math.ceil(s.outW / 2);
   const channels = Math.min(s.inC, s.outC);
   if (channels < WINOGRAD_MIN_CHANNELS || tiles < WINOGRAD_MIN_TILES) return "im2col";
+  if (map2) return "winograd2map";
   if (option === "exact") return direction === "backwardWeight" ? "im2col" : "winograd2";
   const size = Math.min(s.outH, s.outW);
-  // A tile of 4x4 for a map of 2x2 would make 36 products for 4 outputs, as many as im2col.
+  // A tile of 4x4 for two rows or columns would make 36 products for 4 outputs, as many as im2col.
   if (size <= 2) return "winograd2";
   return size < WINOGRAD6_MIN_SIZE ? "winograd4" : "winograd6";
 }
 
-/** Winograd's tile, or null for an algorithm without. */
-export function winogradTileOf(algorithm: ConvAlgorithm): WinogradTile | null {
+/** Places a side of Winograd's tiles, or null for an algorithm without. */
+export function winogradAlphaOf(algorithm: ConvAlgorithm): Alpha | null {
   switch (algorithm) {
+    case "winograd2map":
+      return 3;
     case "winograd2":
-      return 2;
-    case "winograd4":
       return 4;
-    case "winograd6":
+    case "winograd4":
       return 6;
+    case "winograd6":
+      return 8;
     default:
       return null;
   }

@@ -5,8 +5,8 @@
  */
 import { blocks, rowBlocks } from "./conv-plan.js";
 
-/** Rows and columns of outputs of a tile. */
-export type WinogradTile = 2 | 4 | 6;
+/** Places a side of a tile: two more than outputs, and 3 for maps of 2x2 (assembly/winograd-lines.ts). */
+export type Alpha = 3 | 4 | 6 | 8;
 
 /** A 3x3 stride-1 convolution as Winograd's kernels see it; the input gradient is one too, with in and out exchanged. */
 export interface WinogradShape {
@@ -55,22 +55,23 @@ function padded(channels: number, unit: number): number {
 }
 
 /** Places of a transformed tile. */
-function placesOf(tile: WinogradTile): number {
-  return (tile + 2) ** 2;
+function placesOf(alpha: Alpha): number {
+  return alpha ** 2;
 }
 
-function tilesOf({ batch, outH, outW }: WinogradShape, tile: WinogradTile): number {
-  return batch * Math.ceil(outH / tile) * Math.ceil(outW / tile);
+function tilesOf({ batch, outH, outW }: WinogradShape, alpha: Alpha): number {
+  const outputs = alpha === 3 ? 2 : alpha - 2;
+  return batch * Math.ceil(outH / outputs) * Math.ceil(outW / outputs);
 }
 
 /** Grains of the convolution: `tBlock` tiles by `mBlock` output channels. */
-export function cutWinograd(s: WinogradShape, tile: WinogradTile, threads: number): WinogradCut {
-  const tiles = tilesOf(s, tile);
-  const tileBytes = placesOf(tile) * 4 * (padded(s.inC, 4) + COLUMNS);
+export function cutWinograd(s: WinogradShape, alpha: Alpha, threads: number): WinogradCut {
+  const tiles = tilesOf(s, alpha);
+  const tileBytes = placesOf(alpha) * 4 * (padded(s.inC, 4) + COLUMNS);
   const most = Math.min(MAX_TILES, Math.max(MIN_TILES, Math.floor(BLOCK_BYTES / tileBytes / 4) * 4));
   const own = evenBlocks(tiles, most, threads);
   const busiest = Math.ceil(own.count / threads) * own.block;
-  if (winogradWeightBytes(s, tile) <= MAX_FILTER_BYTES && busiest * threads <= tiles * MOST_UNEVEN) {
+  if (winogradWeightBytes(s, alpha) <= MAX_FILTER_BYTES && busiest * threads <= tiles * MOST_UNEVEN) {
     return { mBlock: s.outC, mBlocks: 1, tBlock: own.block, tBlocks: own.count, inputFirst: false };
   }
   const { block, count } = blocks(tiles, MAX_TILES, 4);
@@ -95,38 +96,38 @@ function evenBlocks(tiles: number, most: number, threads: number): { block: numb
 }
 
 /** Bytes of the transformed filters; channels fill the widest tier's panels (packedColumns in assembly/gemm-packed.ts). */
-export function winogradWeightBytes(s: WinogradShape, tile: WinogradTile): number {
-  return placesOf(tile) * (padded(s.outC, 16) * padded(s.inC, 4) * 4 + 64);
+export function winogradWeightBytes(s: WinogradShape, alpha: Alpha): number {
+  return placesOf(alpha) * (padded(s.outC, 16) * padded(s.inC, 4) * 4 + 64);
 }
 
 /** Output channels of a part of filters that are not kept; all of them where no launch transforms the input first, once for all parts. */
-export function partChannels(s: WinogradShape, tile: WinogradTile, { inputFirst }: WinogradCut): number {
-  const channelBytes = placesOf(tile) * padded(s.inC, 4) * 4;
+export function partChannels(s: WinogradShape, alpha: Alpha, { inputFirst }: WinogradCut): number {
+  const channelBytes = placesOf(alpha) * padded(s.inC, 4) * 4;
   return inputFirst ? Math.min(s.outC, Math.max(64, Math.floor(PART_BYTES / channelBytes / 16) * 16)) : s.outC;
 }
 
 /** Bytes of the transformed input of one block of tiles. */
-function blockBytes(s: WinogradShape, tile: WinogradTile, { tBlock }: WinogradCut): number {
-  return placesOf(tile) * (tBlock * padded(s.inC, 4) * 4 + 64);
+function blockBytes(s: WinogradShape, alpha: Alpha, { tBlock }: WinogradCut): number {
+  return placesOf(alpha) * (tBlock * padded(s.inC, 4) * 4 + 64);
 }
 
 /** Bytes of the transformed input of all tiles, where it is made first. */
-export function winogradInputBytes(s: WinogradShape, tile: WinogradTile, cut: WinogradCut): number {
-  return cut.inputFirst ? cut.tBlocks * blockBytes(s, tile, cut) : 0;
+export function winogradInputBytes(s: WinogradShape, alpha: Alpha, cut: WinogradCut): number {
+  return cut.inputFirst ? cut.tBlocks * blockBytes(s, alpha, cut) : 0;
 }
 
 /** Memory that each worker needs for the convolution itself. */
-export function winogradWorkerBytes(s: WinogradShape, tile: WinogradTile, cut: WinogradCut): number {
-  const products = placesOf(tile) * (cut.tBlock * COLUMNS * 4 + 64);
-  return (cut.inputFirst ? 0 : blockBytes(s, tile, cut)) + products + TRANSFORM_BYTES;
+export function winogradWorkerBytes(s: WinogradShape, alpha: Alpha, cut: WinogradCut): number {
+  const products = placesOf(alpha) * (cut.tBlock * COLUMNS * 4 + 64);
+  return (cut.inputFirst ? 0 : blockBytes(s, alpha, cut)) + products + TRANSFORM_BYTES;
 }
 
 /** Memory that each worker needs for a transform: twice WORK_BYTES of assembly/winograd-lines.ts. */
 export const TRANSFORM_BYTES = 2048;
 
 /** Memory that each worker needs to transform filters. */
-export function winogradFilterBytes(tile: WinogradTile): number {
-  return TRANSFORM_BYTES + placesOf(tile) * (CHANNEL_BLOCK * 64 + 64);
+export function winogradFilterBytes(alpha: Alpha): number {
+  return TRANSFORM_BYTES + placesOf(alpha) * (CHANNEL_BLOCK * 64 + 64);
 }
 
 /** Transformed tiles of one chunk of the weight gradient are kept within this: a third-level cache, where the sum allows it. */
@@ -149,9 +150,9 @@ export interface WinogradGradientCut {
  * Chunks of the weight gradient's sum over tiles. Each chunk reads and writes the sum of products once, so it has at least twice
  * as many tiles as make that traffic equal to the tiles' own.
  */
-export function cutWinogradGradient(s: WinogradShape, tile: WinogradTile): WinogradGradientCut {
-  const places = placesOf(tile);
-  const tiles = tilesOf(s, tile);
+export function cutWinogradGradient(s: WinogradShape, alpha: Alpha): WinogradGradientCut {
+  const places = placesOf(alpha);
+  const tiles = tilesOf(s, alpha);
   const inC = padded(s.inC, 16);
   const outC = padded(s.outC, 4);
   const cached = Math.floor(CHUNK_BYTES / (places * 4 * (inC + outC)));

@@ -9,9 +9,9 @@ import {
   cutConv2dBackwardWeight,
   cutConv2dForward,
   KC,
-  winogradTileOf,
+  winogradAlphaOf,
 } from "../conv-plan.js";
-import type { WinogradTile } from "../winograd-plan.js";
+import type { Alpha } from "../winograd-plan.js";
 import { type Launch, type Lowerings, type LoweringOptions, launch, NONE, needDerived, type Values } from "./launch.js";
 import {
   transposed,
@@ -43,33 +43,29 @@ function conv2dLaunch(
   return launch(kernel, CONV2D_ARGUMENTS, { ...s, ...cut, ...addresses }, grains, workerBytes);
 }
 
-/** The tile of the Winograd kernel that computes this, or null where another algorithm does. */
-function winogradTile(
-  s: Conv2dShape,
-  { convAlgorithm }: LoweringOptions,
-  direction: ConvDirection,
-): WinogradTile | null {
-  return winogradTileOf(conv2dAlgorithm(s, convAlgorithm, direction));
+/** Places a side of the tiles of the Winograd kernel that computes this, or null where another algorithm does. */
+function winogradAlpha(s: Conv2dShape, { convAlgorithm }: LoweringOptions, direction: ConvDirection): Alpha | null {
+  return winogradAlphaOf(conv2dAlgorithm(s, convAlgorithm, direction));
 }
 
 export const CONV2D_LOWERINGS = {
   conv2dForward: {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "forward"),
     scratchBytes(s, options) {
-      const tile = winogradTile(s, options, "forward");
-      return tile === null ? 0 : winogradScratchBytes(s, tile, options.threads);
+      const alpha = winogradAlpha(s, options, "forward");
+      return alpha === null ? 0 : winogradScratchBytes(s, alpha, options.threads);
     },
     derived(s, options): Derived | null {
-      const tile = winogradTile(s, options, "forward");
-      return tile === null ? null : winogradFilters(s, tile, options.threads, "forward");
+      const alpha = winogradAlpha(s, options, "forward");
+      return alpha === null ? null : winogradFilters(s, alpha, options.threads, "forward");
     },
     launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, derived, options) {
       const relu = Number(rectify);
-      const tile = winogradTile(s, options, "forward");
-      if (tile !== null) {
+      const alpha = winogradAlpha(s, options, "forward");
+      if (alpha !== null) {
         const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
         const values = { x, weight, bias, y, relu, ...strides };
-        return winogradLaunches(s, tile, options.threads, callScratch, needDerived(derived), values);
+        return winogradLaunches(s, alpha, options.threads, callScratch, needDerived(derived), values);
       }
       const cut = cutConv2dForward(s);
       const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
@@ -81,20 +77,20 @@ export const CONV2D_LOWERINGS = {
   conv2dBackwardInput: {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "backwardInput"),
     scratchBytes(s, options) {
-      const tile = winogradTile(s, options, "backwardInput");
-      return tile === null ? weightBytes(s) : winogradScratchBytes(transposed(s), tile, options.threads);
+      const alpha = winogradAlpha(s, options, "backwardInput");
+      return alpha === null ? weightBytes(s) : winogradScratchBytes(transposed(s), alpha, options.threads);
     },
     derived(s, options): Derived | null {
-      const tile = winogradTile(s, options, "backwardInput");
-      return tile === null ? null : winogradFilters(transposed(s), tile, options.threads, "backwardInput");
+      const alpha = winogradAlpha(s, options, "backwardInput");
+      return alpha === null ? null : winogradFilters(transposed(s), alpha, options.threads, "backwardInput");
     },
     launches(s, { dy, weight, bias, mask, dx }, callScratch, derived, options) {
-      const tile = winogradTile(s, options, "backwardInput");
-      if (tile !== null) {
+      const alpha = winogradAlpha(s, options, "backwardInput");
+      if (alpha !== null) {
         // dx is dy convolved with the filters turned by 180 degrees, input and output channels exchanged.
         const strides = { outStride: 9, inStride: s.inC * 9, flip: 1 };
         const values = { x: dy, weight, bias, mask, y: dx, ...strides };
-        return winogradLaunches(transposed(s), tile, options.threads, callScratch, needDerived(derived), values);
+        return winogradLaunches(transposed(s), alpha, options.threads, callScratch, needDerived(derived), values);
       }
       const cut = cutConv2dBackwardInput(s);
       const taps = s.kH * s.kW;
@@ -111,15 +107,15 @@ export const CONV2D_LOWERINGS = {
   conv2dBackwardWeight: {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "backwardWeight"),
     scratchBytes(s, options) {
-      const tile = winogradTile(s, options, "backwardWeight");
-      if (tile !== null) return winogradGradientScratchBytes(s, tile);
+      const alpha = winogradAlpha(s, options, "backwardWeight");
+      if (alpha !== null) return winogradGradientScratchBytes(s, alpha);
       const { chunks } = cutConv2dBackwardWeight(s);
       return chunks === 1 ? 0 : chunks * weightBytes(s);
     },
     launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch, _derived, options) {
-      const tile = winogradTile(s, options, "backwardWeight");
-      if (tile !== null) {
-        return winogradGradientLaunches(s, tile, callScratch, { x, dy, dWeight, accumulate: Number(accumulate) });
+      const alpha = winogradAlpha(s, options, "backwardWeight");
+      if (alpha !== null) {
+        return winogradGradientLaunches(s, alpha, callScratch, { x, dy, dWeight, accumulate: Number(accumulate) });
       }
       const cut = cutConv2dBackwardWeight(s);
       const floats = (KC + cut.groupBlock * cut.mBlock) * cut.nBlock + cut.mBlock * KC;

@@ -13,7 +13,7 @@ import {
   TRANSFORM_BYTES,
   winogradFilterBytes,
   type WinogradShape,
-  type WinogradTile,
+  type Alpha,
   winogradInputBytes,
   winogradWeightBytes,
   winogradWorkerBytes,
@@ -32,38 +32,38 @@ export function transposed(s: WinogradShape): WinogradShape {
 }
 
 /** Shared scratch memory: the transformed input. */
-export function winogradScratchBytes(s: WinogradShape, tile: WinogradTile, threads: number): number {
-  return winogradInputBytes(s, tile, cutWinograd(s, tile, threads));
+export function winogradScratchBytes(s: WinogradShape, alpha: Alpha, threads: number): number {
+  return winogradInputBytes(s, alpha, cutWinograd(s, alpha, threads));
 }
 
 /** The transformed filters; `direction` because those of the input gradient are turned. */
-export function winogradFilters(s: WinogradShape, tile: WinogradTile, threads: number, direction: string): Derived {
-  const part = { ...s, outC: partChannels(s, tile, cutWinograd(s, tile, threads)) };
+export function winogradFilters(s: WinogradShape, alpha: Alpha, threads: number, direction: string): Derived {
+  const part = { ...s, outC: partChannels(s, alpha, cutWinograd(s, alpha, threads)) };
   return {
-    key: `winograd${tile} ${direction}`,
-    sizeBytes: winogradWeightBytes(s, tile),
-    partBytes: winogradWeightBytes(part, tile),
+    key: `winograd${alpha} ${direction}`,
+    sizeBytes: winogradWeightBytes(s, alpha),
+    partBytes: winogradWeightBytes(part, alpha),
   };
 }
 
 export function winogradLaunches(
   s: WinogradShape,
-  tile: WinogradTile,
+  alpha: Alpha,
   threads: number,
   callScratch: number,
   filters: DerivedAddress,
   values: Values<typeof WINOGRAD_ARGUMENTS>,
 ): Launch[] {
-  const whole = cutWinograd(s, tile, threads);
+  const whole = cutWinograd(s, alpha, threads);
   const { inputFirst, tBlock, tBlocks } = whole;
   const u = filters.address;
-  const all = { ...sizesOf(s), ...values, tile, tBlock, tBlocks, u, v: inputFirst ? callScratch : 0, yC: s.outC };
+  const all = { ...sizesOf(s), ...values, alpha, tBlock, tBlocks, u, v: inputFirst ? callScratch : 0, yC: s.outC };
   const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK);
   const launches: Launch[] = [];
   if (inputFirst) {
     launches.push(launch("winogradTransformInput", WINOGRAD_ARGUMENTS, all, tBlocks * channelBlocks, TRANSFORM_BYTES));
   }
-  const channels = filters.kept ? s.outC : partChannels(s, tile, whole);
+  const channels = filters.kept ? s.outC : partChannels(s, alpha, whole);
   for (let begin = 0; begin < s.outC; begin += channels) {
     const outC = Math.min(channels, s.outC - begin);
     const cut = outC === s.outC ? whole : { ...whole, ...cutChannels(outC, tBlocks) };
@@ -71,9 +71,9 @@ export function winogradLaunches(
     const part = { ...all, ...partOf(values, s, begin), outC, mBlock, mBlocks };
     if (!filters.fresh) {
       const grains = Math.ceil(outC / 16) * channelBlocks;
-      launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, part, grains, winogradFilterBytes(tile)));
+      launches.push(launch("winogradTransformWeight", WINOGRAD_ARGUMENTS, part, grains, winogradFilterBytes(alpha)));
     }
-    const workerBytes = winogradWorkerBytes(s, tile, cut);
+    const workerBytes = winogradWorkerBytes(s, alpha, cut);
     launches.push(launch("winogradConv2d", WINOGRAD_ARGUMENTS, part, mBlocks * tBlocks, workerBytes));
   }
   return launches;
@@ -92,23 +92,23 @@ function partOf(
 }
 
 /** Shared scratch memory of the weight gradient: a chunk's transformed input and gradients, and the sum of products. */
-export function winogradGradientScratchBytes(s: WinogradShape, tile: WinogradTile): number {
-  const { inputBytes, gradientBytes, productBytes } = cutWinogradGradient(s, tile);
+export function winogradGradientScratchBytes(s: WinogradShape, alpha: Alpha): number {
+  const { inputBytes, gradientBytes, productBytes } = cutWinogradGradient(s, alpha);
   return align(inputBytes) + align(gradientBytes) + productBytes;
 }
 
 export function winogradGradientLaunches(
   s: WinogradShape,
-  tile: WinogradTile,
+  alpha: Alpha,
   callScratch: number,
   values: Values<typeof WINOGRAD_GRADIENT_ARGUMENTS>,
 ): Launch[] {
-  const { chunk, chunks, tiles, inputBytes, gradientBytes } = cutWinogradGradient(s, tile);
+  const { chunk, chunks, tiles, inputBytes, gradientBytes } = cutWinogradGradient(s, alpha);
   const v = callScratch;
   const z = v + align(inputBytes);
   const du = z + align(gradientBytes);
-  const all = { ...sizesOf(s), ...values, tile, chunk, v, z, du };
-  const places = (tile + 2) ** 2;
+  const all = { ...sizesOf(s), ...values, alpha, chunk, v, z, du };
+  const places = alpha ** 2;
   const channelBlocks = Math.ceil(s.inC / CHANNEL_BLOCK) + Math.ceil(s.outC / CHANNEL_BLOCK);
   const launches: Launch[] = [];
   for (let index = 0; index < chunks; index++) {
