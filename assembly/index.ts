@@ -46,13 +46,12 @@ export {
 export {
   linearBackwardBias,
   linearBackwardInput,
-  linearBackwardWeight,
   linearForward,
   linearPackInput,
-  linearTransposeGradient,
 } from "./linear";
 export { gemmMicroApart1x8, gemmMicroApart4x8, linearBackwardInputRows } from "./linear-rows";
 export { linearForwardVector } from "./linear-vector";
+export { linearBackwardWeight, linearMicroUpdate4x8, linearPackGradient, linearUpdateWeight } from "./linear-weight";
 export { crossEntropyBackward, labelRank, logSoftmaxBackward, logSoftmaxForward, nllForward } from "./loss";
 export { lrnBackward, lrnBackwardRatio, lrnForward } from "./lrn";
 export { adam, sgd } from "./optimizer";

@@ -5,7 +5,7 @@
 //   forward         C[outF × batch] = weight · xᵀ      xᵀ packed once for all grains; C stored transposed
 //   batch 1         y = weight · x                     linear-vector.ts: dot products at the speed of memory
 //   backwardInput   dx[batch × inF] = dy · weight      grain: columns of dx; few images: linear-rows.ts
-//   backwardWeight  dWeight[outF × inF] = dyᵀ · x      grain: rows of dWeight
+//   backwardWeight  dWeight[outF × inF] = dyᵀ · x      linear-weight.ts, with or without the update of the weight
 //   backwardBias    dBias = column sums of dy
 // Next layer down: gemm.ts.
 import { storeRow } from "./conv2d";
@@ -37,6 +37,12 @@ export class LinearArgs {
   block: i32;
   /** Columns of the tile that backwardWeight works on at a time. */
   nBlock: i32;
+  /** updateWeight: like weight, or 0; and the settings of SgdArgs. */
+  velocity: usize;
+  lr: f32;
+  momentum: f32;
+  weightDecay: f32;
+  caffe: i32;
 }
 
 /** callScratch = xᵀ in packed panels, K block after K block. Grain g: K block g. */
@@ -117,48 +123,6 @@ export function linearBackwardInput(args: usize, scratch: usize, grainBegin: i32
       const at = (<usize>image * s.inFeatures + i0) << 2;
       storeRow(s.dx + at, tile + <usize>image * rowBytes, n, false);
       if (s.mask) maskRow(s.dx + at, s.mask + at, n);
-    }
-  }
-}
-
-/** callScratch[outF × batch] = dyᵀ: the left side of backwardWeight. Grain g: rows [g · 64, …). */
-export function linearTransposeGradient(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
-  const s = changetype<LinearArgs>(args);
-  const rowEnd = min(s.outFeatures, grainEnd * 64);
-  for (let o = grainBegin * 64; o < rowEnd; o++) {
-    let from = s.dy + ((<usize>o) << 2);
-    let to = s.callScratch + ((<usize>o * s.batch) << 2);
-    for (let image = 0; image < s.batch; image++) {
-      store<f32>(to, load<f32>(from));
-      from += (<usize>s.outFeatures) << 2;
-      to += 4;
-    }
-  }
-}
-
-/**
- * dWeight rows [g · block, …) (+)= dyᵀ · x. After linearTransposeGradient.
- * Worker scratch: packed panels (KC × nBlock floats), tile (block × nBlock).
- */
-export function linearBackwardWeight(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
-  const s = changetype<LinearArgs>(args);
-  const rowBytes = (<usize>s.nBlock) << 2;
-  const tile = scratch + <usize>KC * rowBytes;
-  for (let grain = grainBegin; grain < grainEnd; grain++) {
-    const m0 = grain * s.block;
-    const m = min(s.block, s.outFeatures - m0);
-    for (let i0 = 0; i0 < s.inFeatures; i0 += s.nBlock) {
-      const n = min(s.nBlock, s.inFeatures - i0);
-      for (let b0 = 0; b0 < s.batch; b0 += KC) {
-        const k = min(KC, s.batch - b0);
-        packRows(scratch, s.x + ((<usize>b0 * s.inFeatures + i0) << 2), (<usize>s.inFeatures) << 2, k, n);
-        const a = s.callScratch + ((<usize>m0 * s.batch + b0) << 2);
-        gemmBlock(a, (<usize>s.batch) << 2, scratch, tile, rowBytes, m, (n + NR - 1) / NR, k, b0 > 0);
-      }
-      for (let row = 0; row < m; row++) {
-        const to = s.dWeight + ((<usize>(m0 + row) * s.inFeatures + i0) << 2);
-        storeRow(to, tile + <usize>row * rowBytes, n, s.accumulate != 0);
-      }
     }
   }
 }

@@ -21,36 +21,53 @@ export class SgdArgs {
  * g = grad + weightDecay · param, then
  *   PyTorch   v = momentum · v + g        param −= lr · v
  *   Caffe     v = momentum · v + lr · g   param −= v
- * A grain is GRAIN_FLOATS neighbours; 16 bytes read and 8 written per element.
+ * A grain is GRAIN_FLOATS neighbours; 12 bytes read and 8 written per element.
  */
 export function sgd(args: usize, scratch: usize, grainBegin: i32, grainEnd: i32): void {
   const s = changetype<SgdArgs>(args);
-  const end = min(s.length, grainEnd * GRAIN_FLOATS);
-  const lr = f32x4.splat(s.lr);
-  const momentum = f32x4.splat(s.momentum);
-  const weightDecay = f32x4.splat(s.weightDecay);
-  let i = grainBegin * GRAIN_FLOATS;
-  for (; i + 4 <= end; i += 4) {
+  const begin = grainBegin * GRAIN_FLOATS;
+  const count = min(s.length, grainEnd * GRAIN_FLOATS) - begin;
+  const at = (<usize>begin) << 2;
+  const velocity: usize = s.velocity ? s.velocity + at : 0;
+  sgdRange(s.param + at, s.grad + at, velocity, count, s.lr, s.momentum, s.weightDecay, s.caffe != 0);
+}
+
+/** The same for `count` neighbours. */
+export function sgdRange(
+  param: usize,
+  grad: usize,
+  velocity: usize,
+  count: i32,
+  lr: f32,
+  momentum: f32,
+  weightDecay: f32,
+  caffe: bool,
+): void {
+  const rates = f32x4.splat(lr);
+  const momenta = f32x4.splat(momentum);
+  const decays = f32x4.splat(weightDecay);
+  let i = 0;
+  for (; i + 4 <= count; i += 4) {
     const at = (<usize>i) << 2;
-    const param = v128.load(s.param + at);
-    let step = f32x4.add(v128.load(s.grad + at), f32x4.mul(weightDecay, param));
-    if (s.caffe) step = f32x4.mul(lr, step);
-    if (s.velocity) {
-      step = f32x4.add(f32x4.mul(momentum, v128.load(s.velocity + at)), step);
-      v128.store(s.velocity + at, step);
+    const value = v128.load(param + at);
+    let step = f32x4.add(v128.load(grad + at), f32x4.mul(decays, value));
+    if (caffe) step = f32x4.mul(rates, step);
+    if (velocity) {
+      step = f32x4.add(f32x4.mul(momenta, v128.load(velocity + at)), step);
+      v128.store(velocity + at, step);
     }
-    v128.store(s.param + at, f32x4.sub(param, s.caffe ? step : f32x4.mul(lr, step)));
+    v128.store(param + at, f32x4.sub(value, caffe ? step : f32x4.mul(rates, step)));
   }
-  for (; i < end; i++) {
+  for (; i < count; i++) {
     const at = (<usize>i) << 2;
-    const param = load<f32>(s.param + at);
-    let step = load<f32>(s.grad + at) + s.weightDecay * param;
-    if (s.caffe) step = s.lr * step;
-    if (s.velocity) {
-      step = s.momentum * load<f32>(s.velocity + at) + step;
-      store<f32>(s.velocity + at, step);
+    const value = load<f32>(param + at);
+    let step = load<f32>(grad + at) + weightDecay * value;
+    if (caffe) step = lr * step;
+    if (velocity) {
+      step = momentum * load<f32>(velocity + at) + step;
+      store<f32>(velocity + at, step);
     }
-    store<f32>(s.param + at, param - (s.caffe ? step : s.lr * step));
+    store<f32>(param + at, value - (caffe ? step : lr * step));
   }
 }
 

@@ -23,6 +23,17 @@ export function madd(acc: v128, a: v128, b: v128): v128 {
   return f32x4.add(acc, f32x4.mul(a, b));
 }
 
+/** Four elements of sgd (optimizer.ts) with momentum in PyTorch's form: reads and writes param and velocity. */
+// @ts-ignore: decorator
+@inline
+export function sgdVector(param: usize, velocity: usize, grad: v128, lr: v128, momentum: v128, weightDecay: v128): void {
+  const value = v128.load(param);
+  const decayed = f32x4.add(grad, f32x4.mul(weightDecay, value));
+  const step = f32x4.add(f32x4.mul(momentum, v128.load(velocity)), decayed);
+  v128.store(velocity, step);
+  v128.store(param, f32x4.sub(value, f32x4.mul(lr, step)));
+}
+
 /** Sum of the four lanes, in the fixed order (0 + 1) + (2 + 3). */
 // @ts-ignore: decorator
 @inline

@@ -38,10 +38,10 @@ export function trainingStepCase(inputSize: 32 | 224, batch: number, config: Vgg
       const labels = Array.from({ length: batch }, (_, i) => (7 * i) % classes);
       const run = async (): Promise<number> => {
         const loss = await engine.scope(() => {
-          optimiser.zeroGrad();
           const loss = crossEntropy(model.forward(x), labelsTensor(engine, labels, classes));
           loss.backward();
           optimiser.step();
+          optimiser.zeroGrad();
           return loss;
         });
         return loss.item();

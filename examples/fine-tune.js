@@ -49,12 +49,12 @@ net.train();
 for (let epoch = 0; epoch < EPOCHS; epoch++) {
   for await (const { x, shape, labels } of loader.epoch(epoch)) {
     await engine.scope(() => {
-      optimiser.zeroGrad();
       const seen = engine.noGrad(() => features.forward(engine.tensor(x, shape)));
       const flat = net.children().get("flatten").forward(seen);
       const logits = net.children().get("classifier").forward(flat);
       crossEntropy(logits, labelsTensor(engine, labels, 2)).backward();
       optimiser.step();
+      optimiser.zeroGrad();
     });
   }
 }

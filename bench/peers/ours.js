@@ -26,10 +26,10 @@ function trainingStep(model, x, job, engine) {
   const labels = labelsOf(job);
   return async () => {
     const loss = await engine.scope(() => {
-      optimiser.zeroGrad();
       const loss = crossEntropy(model.forward(x), labelsTensor(engine, labels, job.classes));
       loss.backward();
       optimiser.step();
+      optimiser.zeroGrad();
       return loss;
     });
     return loss.item();

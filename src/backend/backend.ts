@@ -177,6 +177,9 @@ export interface SgdShape extends LengthShape {
   readonly form: "pytorch" | "caffe";
 }
 
+/** A linear layer's weight gradient and the SGD update of the weight by it. */
+export interface LinearUpdateShape extends LinearShape, Omit<SgdShape, "length"> {}
+
 export interface AdamShape extends LengthShape {
   readonly lr: number;
   readonly beta1: number;
@@ -233,6 +236,8 @@ export interface KernelTable {
   /** The mask: as in conv2dBackwardInput. */
   linearBackwardInput: Kernel<LinearShape, "dy" | "weight" | "mask", "dx">;
   linearBackwardWeight: Kernel<LinearShape & Accumulate, "x" | "dy", "dWeight">;
+  /** The work of a linearBackwardWeight and of the sgd that takes its result, which is never stored. */
+  linearUpdateWeight: Kernel<LinearUpdateShape, "x" | "dy" | "param" | "velocity", "param" | "velocity">;
   linearBackwardBias: Kernel<LinearShape & Accumulate, "dy", "dBias">;
   maxPool2dForward: Kernel<Pool2dShape, "x", "y" | "winners">;
   maxPool2dBackward: Kernel<Pool2dShape, "dy" | "winners", "dx">;
@@ -315,6 +320,7 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   linearForward: ["y"],
   linearBackwardInput: ["dx"],
   linearBackwardWeight: ["dWeight"],
+  linearUpdateWeight: ["param", "velocity"],
   linearBackwardBias: ["dBias"],
   maxPool2dForward: ["y", "winners"],
   maxPool2dBackward: ["dx"],

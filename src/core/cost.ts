@@ -45,6 +45,7 @@ const FLOPS: { readonly [K in KernelName]?: (s: ShapeOf<K>) => number } = {
   linearForward: linearFlops,
   linearBackwardInput: linearFlops,
   linearBackwardWeight: linearFlops,
+  linearUpdateWeight: linearFlops,
   peakProbe: ({ grains, products }) => grains * products * 2 * rows * columns * terms,
 };
 
@@ -52,6 +53,7 @@ const FLOPS: { readonly [K in KernelName]?: (s: ShapeOf<K>) => number } = {
 const UPDATED: { readonly [K in KernelName]?: readonly (KernelTable[K]["reads"] & KernelTable[K]["writes"])[] } = {
   batchNormStatistics: ["runningMean", "runningVar"],
   sgd: ["param", "velocity"],
+  linearUpdateWeight: ["param", "velocity"],
   adam: ["param", "expAvg", "expAvgSq"],
 };
 

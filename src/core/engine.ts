@@ -206,8 +206,10 @@ export class Engine {
       if (!other?.open || other === program) continue;
       // A value of a program that others need may have to outlive it.
       if (other.frozen && storage.lifetime === "program") this.retain(storage);
-      if (storage.lifetime === "kept") kept.push(other);
-      else if (program === null) program = other;
+      if (storage.lifetime === "kept") {
+        this.remember(storage);
+        kept.push(other);
+      } else if (program === null) program = other;
       else program.adopt(other);
     }
     // An update belongs to the program that computed the gradient; other calls on parameters alone begin their own.
@@ -231,6 +233,7 @@ export class Engine {
   }
 
   private markWritten(storage: Storage, program: Program, label: string): void {
+    this.remember(storage);
     const before = { state: storage.state, program: storage.program, version: storage.version, label: storage.label };
     program.undo.push(() => Object.assign(storage, before));
     storage.state = "live";
@@ -242,6 +245,7 @@ export class Engine {
   /** Asks for the value to outlive its program. */
   keep(tensor: Tensor): void {
     const { storage } = tensor;
+    this.remember(storage);
     // An awaited value is in host memory for good.
     if (storage.lifetime === "kept" || storage.hostCopy !== null) return;
     if (storage.state === "spent") {
@@ -250,6 +254,28 @@ export class Engine {
       );
     }
     this.retain(storage);
+  }
+
+  /** Nobody asks for a parameter's gradient any more: it may end with the program that computes it. */
+  forget({ storage }: StateTensor): void {
+    const { program } = storage;
+    const root = program?.root();
+    // A program that others need may run with another one than that which is recording now.
+    if (!program || !root?.open || root.frozen || program.frozen) return;
+    if (this.scopeProgram && this.scopeProgram !== root) return;
+    program.forgotten.add(storage);
+    root.undo.push(() => {
+      program.forgotten.delete(storage);
+    });
+  }
+
+  /** Somebody asks for it after all, or it was written anew. */
+  private remember(storage: Storage): void {
+    const { program } = storage;
+    if (!program?.forgotten.delete(storage)) return;
+    program.root().undo.push(() => {
+      program.forgotten.add(storage);
+    });
   }
 
   private retain(storage: Storage): void {

@@ -1,10 +1,12 @@
 /**
  * Fusions: rewrites of a sealed program's list of calls that save passes over memory and change no bit. A layer's kernel does
- * the work of the ReLU after it, where nobody else sees the value between them: it is not kept (returned by a scope, saved by a
- * tape that lives on), not awaited, and no other call touches it. The fused call runs where the layer's own stood.
+ * the work of the ReLU after it, or of the optimiser, where nobody else sees the value between them: it is not kept (returned by a
+ * scope, saved by a tape that lives on, a gradient without zeroGrad() behind it), not awaited, and no other call touches it. The
+ * fused call runs where the layer's own stood.
  *
  *   conv2dForward → reluForward             conv2dForward with relu            (linearForward alike)
  *   conv2dBackwardInput → reluBackward      conv2dBackwardInput with a mask    (linearBackwardInput alike)
+ *   linearBackwardWeight → sgd              linearUpdateWeight: runs in the place of the sgd, and the gradient is never stored
  *
  * Pure functions; plan.ts applies them, but not for the step-through. What the fused kernels do: backend/backend.ts.
  */
@@ -20,9 +22,12 @@ const MASK: ReadonlySet<KernelName> = new Set(["conv2dBackwardInput", "linearBac
 /** The calls with what can be fused fused. `isObserved` tells of which values somebody outside of the list knows. */
 export function fuse(calls: readonly RecordedCall[], isObserved: (storage: Storage) => boolean): RecordedCall[] {
   const rewriting = new Rewriting(calls, isObserved);
-  calls.forEach(({ kernel, tensors: { x, dy, y, dx } }, index) => {
+  calls.forEach((call, index) => {
+    const { kernel } = call;
+    const { x, dy, y, dx, grad } = call.tensors;
     if (kernel === "reluForward" && x && y) fuseForward(rewriting, index, x, y);
     if (kernel === "reluBackward" && dy && y && dx) fuseBackward(rewriting, index, dy, y, dx);
+    if (kernel === "sgd" && grad) fuseUpdate(rewriting, index, call, grad);
   });
   return rewriting.result();
 }
@@ -43,6 +48,33 @@ function fuseBackward(rewriting: Rewriting, relu: number, dy: Tensor, y: Tensor,
   const { tensors } = layer.call;
   if (tensors.mask || rewriting.isWrittenBetween(y.storage, layer.index, relu)) return;
   rewriting.merge(layer.index, relu, { ...layer.call, tensors: { ...tensors, mask: y, dx } });
+}
+
+/** The update of a linear layer's weight and the gradient for it, whose inputs must still be there. */
+function fuseUpdate(rewriting: Rewriting, sgd: number, update: RecordedCall, grad: Tensor): void {
+  const layer = rewriting.onlyWriter(grad.storage, sgd);
+  if (layer?.call.kernel !== "linearBackwardWeight") return;
+  const { shape } = layer.call;
+  const { x, dy } = layer.call.tensors;
+  const { param, velocity } = update.tensors;
+  if (!("inFeatures" in shape && "form" in update.shape) || ("accumulate" in shape && shape.accumulate)) return;
+  const inputs = [x?.storage, dy?.storage];
+  if (inputs.some((input) => input && rewriting.isWrittenBetween(input, layer.index, sgd))) return;
+  if (inputs.includes(param?.storage)) return;
+  const { batch, inFeatures, outFeatures } = shape;
+  const { lr, momentum, weightDecay, form } = update.shape;
+  rewriting.merge(
+    layer.index,
+    sgd,
+    {
+      ...update,
+      kernel: "linearUpdateWeight",
+      shape: { batch, inFeatures, outFeatures, lr, momentum, weightDecay, form },
+      tensors: { x, dy, param, velocity },
+      module: layer.call.module,
+    },
+    sgd,
+  );
 }
 
 /** One tensor of one call. */
@@ -90,15 +122,16 @@ class Rewriting {
     return this.usesOf(value).some((use) => use.written && use.index >= begin && use.index < end);
   }
 
-  /** Puts `fused`, which does the work of both calls, in the place of the first, and removes the second. */
-  merge(first: number, second: number, fused: RecordedCall): void {
+  /** Puts `fused`, which does the work of both calls, in the place of one of them, at first the first, and removes the other. */
+  merge(first: number, second: number, fused: RecordedCall, at = first): void {
     const [before, after] = [this.calls[first], this.calls[second]];
     if (before === null || after === null) return;
     const versions = new Map([...before.versions, ...after.versions]);
-    this.calls[first] = { ...fused, op: `${before.op} + ${after.op}`, versions };
-    this.calls[second] = null;
-    for (const tensor of Object.values(after.tensors)) {
-      for (const use of tensor ? this.usesOf(tensor.storage) : []) if (use.index === second) use.index = first;
+    const [gone, index] = at === first ? [after, second] : [before, first];
+    this.calls[index] = null;
+    this.calls[at] = { ...fused, op: `${before.op} + ${after.op}`, versions };
+    for (const tensor of Object.values(gone.tensors)) {
+      for (const use of tensor ? this.usesOf(tensor.storage) : []) if (use.index === index) use.index = at;
     }
   }
 

@@ -49,9 +49,14 @@ export function buildPlan(
   { inspect, derived: cache }: PlanOptions,
 ): BuiltPlan {
   const awaited = new Set(parts.flatMap((part) => part.reads.map(({ storage }) => storage)));
-  const isObserved = (storage: Storage): boolean => storage.lifetime === "kept" || awaited.has(storage);
+  const forgotten = new Set(parts.flatMap((part) => [...part.forgotten]));
+  const isObserved = (storage: Storage): boolean =>
+    awaited.has(storage) || (storage.lifetime === "kept" && !forgotten.has(storage));
+  // A gradient without memory from before that ends with this program.
+  const isKept = (storage: Storage): boolean =>
+    storage.lifetime === "kept" && !(forgotten.has(storage) && storage.memory.buffer === null);
   const calls = inspect ? recorded : fuse(recorded, isObserved);
-  const { lifespans, spanOf } = lifespansOf(backend, parts, calls, awaited);
+  const { lifespans, spanOf } = lifespansOf(backend, parts, calls, { isKept, awaited });
 
   // Shared scratch memory lives for one call.
   const scratchOf = calls.map((call, i) => {
@@ -96,7 +101,7 @@ export function buildPlan(
   };
   const makePlan = (): Plan => {
     for (const storage of lastWrite.keys()) {
-      if (storage.lifetime !== "kept" || storage.memory.buffer !== null) continue;
+      if (!isKept(storage) || storage.memory.buffer !== null) continue;
       storage.memory.buffer = backend.allocate(backend.sizeBytes(storage.length, storage.dtype), storage.label);
       kept.push(storage);
     }
@@ -128,12 +133,12 @@ function lifespansOf(
   backend: Backend,
   parts: readonly Program[],
   calls: readonly RecordedCall[],
-  awaited: ReadonlySet<Storage>,
+  { isKept, awaited }: { isKept(storage: Storage): boolean; awaited: ReadonlySet<Storage> },
 ): { lifespans: Lifespan[]; spanOf: ReadonlyMap<Storage, number> } {
   const lifespans: Lifespan[] = [];
   const spanOf = new Map<Storage, number>();
   const touch = (storage: Storage, call: number): void => {
-    if (storage.lifetime === "kept") return;
+    if (isKept(storage)) return;
     const index = spanOf.get(storage);
     if (index === undefined) {
       spanOf.set(storage, lifespans.length);

@@ -57,6 +57,8 @@ export class Program {
   readonly releases: Storage[] = [];
   /** Programs that run before this one's own calls: adopted, or needed by this one and maybe others. */
   private readonly earlier: Program[] = [];
+  /** Gradients that end with this program, unless something wrote them since: parameters whose zeroGrad() came after their backward(). */
+  readonly forgotten = new Set<Storage>();
   /** Steps back, newest last: a throw in mid-recording leaves no trace. */
   readonly undo: (() => void)[] = [];
   open = true;

@@ -217,7 +217,9 @@ export class Runner {
     for (const { storage, begin, length, deliver } of reads) {
       deliver(await this.backend.read(built.placeOf(storage), begin, length));
     }
-    for (const part of parts) for (const storage of part.releases) this.release(storage.memory);
+    for (const { releases, forgotten } of parts) {
+      for (const storage of [...releases, ...forgotten]) this.release(storage.memory);
+    }
   }
 
   /** Waits until all that was queued before has run; then it is the caller's turn until the returned function is called. */

@@ -29,7 +29,10 @@ export function seal(program: Program, recordCount: number): SealedProgram {
   const uploads = parts.flatMap((part) => part.uploads);
   const reads = parts.flatMap((part) => part.reads);
   const versions = versionsAfter(parts, reads);
-  const released = parts.flatMap((part) => part.releases);
+  for (const part of parts) {
+    for (const storage of part.forgotten) if (storage.program !== part) part.forgotten.delete(storage);
+  }
+  const released = parts.flatMap((part) => [...part.releases, ...part.forgotten]);
   const touched = new Set([...uploads.map((upload) => upload.storage), ...storagesOf(calls), ...released]);
   // What other programs in the queue have settled is theirs to restore.
   const before = [...touched].flatMap((storage) => {

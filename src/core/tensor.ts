@@ -129,8 +129,12 @@ export class Parameter extends StateTensor {
     return this.gradTensor;
   }
 
-  /** Forgets the gradient; the next backward() starts anew. */
+  /**
+   * Forgets the gradient; the next backward() starts anew. Where the program that computes it has not run yet, the gradient is gone when
+   * it has: in the order backward(), step(), zeroGrad() it needs no memory between two steps.
+   */
   zeroGrad(): void {
+    if (this.grad) this.engine.forget(this.grad);
     this.setHasGrad(false);
   }
 

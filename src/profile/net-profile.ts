@@ -102,9 +102,9 @@ export async function recorder(model: Module, options: RunOptions, engine: Engin
   }
   const optimiser = new SGD(model.parameters(), { lr: LEARNING_RATE, momentum: 0.9, weightDecay: 5e-4 });
   return () => {
-    optimiser.zeroGrad();
     inMode(model, true, () => lossOf(model.forward(x), options.classes)).backward();
     optimiser.step();
+    optimiser.zeroGrad();
   };
 }
 

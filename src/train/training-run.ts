@@ -226,7 +226,11 @@ export class TrainingRun {
       const { loss, logits } = inMode(model, true, () => this.objective(model, engine.tensor(x, shape), truth));
       // Means of the parts, weighted by their sizes, add up to the mean of the whole.
       (count === stepPictures ? loss : scale(loss, count / stepPictures)).backward();
-      if (at.pictures + count === stepPictures) optimiser.step();
+      if (at.pictures + count === stepPictures) {
+        optimiser.step();
+        // Nobody looks at the gradients any more: those of linear layers are never stored (core/fuse.ts).
+        optimiser.zeroGrad();
+      }
       return { loss, ranks: labelRank(logits, truth) };
     });
     const correct = (await ranks.data()).filter((rank) => rank === 0).length;

@@ -3,10 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
 import { Random } from "#src/core/random.js";
-import type { Tensor } from "#src/core/tensor.js";
+import type { Parameter, Tensor } from "#src/core/tensor.js";
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential } from "#src/nn/index.js";
 import { add, concat, conv2d, convTranspose2d, crossEntropy, labelsTensor, linear, relu, sum } from "#src/ops/index.js";
-import { SGD } from "#src/optim/index.js";
+import { Adam, SGD } from "#src/optim/index.js";
 import { values } from "../engine/nets.js";
 import { labelsOf, planningEngine } from "../helpers/plans.js";
 
@@ -211,6 +211,83 @@ test("a training step whose loss is awaited first: the tape's values stay, both 
   loss.backward();
   await model.parameters()[0].grad?.read();
   assert.equal(labelsOf(plans.at(-1)), VGG_BACKWARD);
+});
+
+interface Trained {
+  readonly engine: Engine;
+  readonly parameters: readonly Parameter[];
+  readonly optimiser: Pick<SGD, "step" | "zeroGrad">;
+  backward(): void;
+}
+
+/** How many of two weights of linear layers are updated by the call that makes the gradient. */
+async function fusedUpdates(
+  record: (trained: Trained) => unknown,
+  optimiserOf: (parameters: readonly Parameter[]) => Trained["optimiser"] = (parameters) =>
+    new SGD(parameters, { lr: 0.1, momentum: 0.9 }),
+): Promise<number> {
+  const { engine, plans } = planningEngine();
+  const layer = (name: string): Linear =>
+    new Linear(engine, { inFeatures: 4, outFeatures: 4, random: new Random(1, name) });
+  const model = new Sequential({ "0": layer("a"), "1": layer("b") });
+  const parameters = model.parameters();
+  const backward = (): void => sum(model.forward(random(engine, [2, 4]))).backward();
+  await engine.scope(() => record({ engine, parameters, optimiser: optimiserOf(parameters), backward }));
+  return labelsOf(plans.at(-1)).filter((label) => /^linear \+ sgd \([01]\)$/.test(label)).length;
+}
+
+test("linear, backward(), step(), zeroGrad(): the weights' gradients are never stored", async () => {
+  const record = ({ backward, optimiser, parameters }: Trained): void => {
+    backward();
+    optimiser.step();
+    optimiser.zeroGrad();
+    for (const { grad } of parameters) assert.is(grad, null);
+  };
+  assert.is(await fusedUpdates(record), 2);
+  assert.is(await fusedUpdates(record, (parameters) => new SGD(parameters, { lr: 0.1, form: "caffe" })), 2);
+  assert.is(await fusedUpdates(record, (parameters) => new Adam(parameters, { lr: 0.1 })), 0);
+});
+
+test("linear, backward(), step(): gradients that somebody may look at are stored", async () => {
+  const step = ({ backward, optimiser }: Trained): void => {
+    backward();
+    optimiser.step();
+  };
+  assert.is(await fusedUpdates(step), 0);
+  // Of the first weight: returned by the scope, written anew, looked at by another call.
+  const returned = (trained: Trained): Tensor | null => {
+    step(trained);
+    const { grad } = trained.parameters[0];
+    trained.optimiser.zeroGrad();
+    return grad;
+  };
+  assert.is(await fusedUpdates(returned), 1);
+  const again = (trained: Trained): void => {
+    step(trained);
+    trained.optimiser.zeroGrad();
+    trained.backward();
+  };
+  assert.is(await fusedUpdates(again), 0);
+  const seen = (trained: Trained): Tensor => {
+    trained.backward();
+    const { grad } = trained.parameters[0];
+    assert.ok(grad);
+    const total = sum(grad);
+    trained.optimiser.step();
+    trained.optimiser.zeroGrad();
+    return total;
+  };
+  assert.is(await fusedUpdates(seen), 1);
+});
+
+test("linear, two backward() before a step: the sums are stored", async () => {
+  const record = ({ backward, optimiser }: Trained): void => {
+    backward();
+    backward();
+    optimiser.step();
+    optimiser.zeroGrad();
+  };
+  assert.is(await fusedUpdates(record), 0);
 });
 
 test("steps() shows the calls as they were recorded", async () => {

@@ -163,4 +163,49 @@ test("vgg A, x=[2,3,32,32]: the loss awaited before backward(), or a value in th
   assert.is(new Set(hashes).size, 1);
 });
 
+/** Two layers whose sizes are no multiples of the tiles. */
+const twoLinear =
+  (inFeatures: number) =>
+  (engine: Engine): Module => {
+    const layer = (from: number, to: number, name: string): Linear =>
+      new Linear(engine, { inFeatures: from, outFeatures: to, random: new Random(1, name) });
+    return new Sequential({ "0": layer(inFeatures, 9, "a"), "1": layer(9, CLASSES, "b") });
+  };
+
+for (const { name, options } of BACKENDS) {
+  for (const settings of [{ momentum: 0.9, weightDecay: 0.01 }, {}, { momentum: 0.9, form: "caffe" }] as const) {
+    for (const [batch, inFeatures] of [
+      [1, 21],
+      [3, 8],
+      [8, 141],
+      [300, 17],
+    ]) {
+      const shape = `x=[${batch},${inFeatures}] ${JSON.stringify(settings)}`;
+      test(`linear, gradient and update in one, ${shape}: ${name}`, async () => {
+        const hashes: string[] = [];
+        for (const [way, forgets] of [
+          [fused, true],
+          [fused, false],
+          [asRecorded, true],
+        ] as const) {
+          const engine = await createEngine(options);
+          const model = twoLinear(inFeatures)(engine);
+          const optimiser = new SGD(model.parameters(), { lr: 0.05, ...settings });
+          for (let step = 0; step < 3; step++) {
+            await way(engine, () => {
+              if (!forgets) optimiser.zeroGrad();
+              lossOf(model, picture(engine, [batch, inFeatures], step)).backward();
+              optimiser.step();
+              if (forgets) optimiser.zeroGrad();
+            });
+          }
+          hashes.push(await weightsHash(model));
+          await engine.close();
+        }
+        assert.is(new Set(hashes).size, 1);
+      });
+    }
+  }
+}
+
 test.run();

@@ -260,6 +260,55 @@ test("gradients add up over backward calls until zeroGrad()", async () => {
   assert.equal(await w.grad?.data(), Float32Array.of(3, 4));
 });
 
+test("zeroGrad() after step() in one program: the gradient is gone with it; a throw brings it back", async () => {
+  const w = engine.parameter([2], "w");
+  await w.write(Float32Array.of(1, 2));
+  const optimiser = new SGD([w], { lr: 1 });
+  await engine.scope(() => sum(mul(w, vector(3, 4))).backward());
+  await rejects(
+    engine.scope(() => {
+      optimiser.step();
+      optimiser.zeroGrad();
+      throw new UsageError("stop: no. Do not.");
+    }),
+    UsageError,
+    "stop: no. Do not.",
+  );
+  const { grad } = w;
+  assert.ok(grad);
+  assert.equal(await grad.data(), Float32Array.of(3, 4));
+  // Of an earlier program: zeroGrad() leaves its memory alone, and a later backward() starts anew.
+  w.zeroGrad();
+  assert.equal(await grad.data(), Float32Array.of(3, 4));
+  await engine.scope(() => {
+    sum(mul(w, vector(5, 6))).backward();
+    optimiser.step();
+    optimiser.zeroGrad();
+  });
+  assert.equal(await w.read(), Float32Array.of(-4, -4));
+  assert.is(w.grad, null);
+  await rejects(
+    grad.data(),
+    UsageError,
+    "data: the value of w.grad is gone (x [2]). Await it, or call keep(), before its program runs.",
+  );
+  await engine.scope(() => sum(mul(w, vector(7, 8))).backward());
+  assert.equal(await w.grad?.data(), Float32Array.of(7, 8));
+});
+
+test("zeroGrad() on a program that still records: a gradient that is read, or asked for by another program, stays", async () => {
+  const w = engine.parameter([2], "w");
+  await w.write(Float32Array.of(1, 2));
+  sum(mul(w, vector(3, 4))).backward();
+  const { grad } = w;
+  assert.ok(grad);
+  w.zeroGrad();
+  const total = sum(grad);
+  const reads = [grad.data(), total.item()] as const;
+  assert.equal(await reads[0], Float32Array.of(3, 4));
+  assert.is(await reads[1], 7);
+});
+
 test("read(begin, end), write(data, begin) of a parameter; out of range is refused", async () => {
   const w = engine.parameter([2, 3], "w");
   await w.write(Float32Array.of(1, 2, 3, 4, 5, 6));

@@ -1,4 +1,5 @@
 /** Linear layers. See kernels.ts. */
+import { OPTIMIZER_KERNELS } from "./optimizer.js";
 import { accumulateInto, applyMask, type ReferenceKernels, rectify } from "./kernel.js";
 
 export const LINEAR_KERNELS = {
@@ -34,6 +35,12 @@ export const LINEAR_KERNELS = {
         }
       }
     });
+  },
+
+  linearUpdateWeight(s, { x, dy, param, velocity }) {
+    const grad = param.slice();
+    LINEAR_KERNELS.linearBackwardWeight({ ...s, accumulate: false }, { x, dy, dWeight: grad });
+    OPTIMIZER_KERNELS.sgd({ ...s, length: param.length }, { grad, param, velocity });
   },
 
   linearBackwardBias({ outFeatures, accumulate }, { dy, dBias }) {

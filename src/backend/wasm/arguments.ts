@@ -63,6 +63,11 @@ export const LINEAR_ARGUMENTS = {
   accumulate: "u32",
   block: "u32",
   nBlock: "u32",
+  velocity: "u32",
+  lr: "f32",
+  momentum: "f32",
+  weightDecay: "f32",
+  caffe: "u32",
 } as const;
 
 export const POOL2D_ARGUMENTS = {

@@ -111,11 +111,20 @@ export function cutLinearRows(s: LinearShape): { block: number; count: number } 
   return blocks(s.outFeatures, Math.min(64, Math.max(4, Math.ceil(s.outFeatures / WANTED_GRAINS))), 4);
 }
 
+/** 128 KB of packed panels in linear's weight gradient. */
+const LINEAR_PACKED_FLOATS = 32 << 10;
+
 /**
  * Up to so many images linear's input gradient reads weights in place, without packing. Fc6, one core of a Zen 4, relaxed, in place and packed:
  * 8 images 51 and 90 ms, 32 281 and 196.
  */
 export const LINEAR_IN_PLACE_BATCH = 16;
+
+/** Columns that linear's weight gradient works on at a time: pieces of rows as long as leave the packed panels in cache. */
+export function linearTileColumns(s: LinearShape): number {
+  const most = Math.floor(LINEAR_PACKED_FLOATS / s.batch / 8) * 8;
+  return Math.min(4096, Math.max(64, most));
+}
 
 /** Columns of dx in one grain of linear's input gradient where weights are read in place: long pieces of rows, for the prefetcher. */
 export function cutLinearColumnsInPlace(s: LinearShape): { block: number; count: number } {

@@ -1,11 +1,18 @@
 /** Linear layers. */
 import type { LinearShape } from "../../backend.js";
 import { LINEAR_ARGUMENTS } from "../arguments.js";
-import { cutLinearColumns, cutLinearColumnsInPlace, cutLinearRows, KC, LINEAR_IN_PLACE_BATCH } from "../conv-plan.js";
+import {
+  cutLinearColumns,
+  cutLinearColumnsInPlace,
+  cutLinearRows,
+  KC,
+  LINEAR_IN_PLACE_BATCH,
+  linearTileColumns,
+} from "../conv-plan.js";
 import { type Launch, type Lowerings, launch, NONE, type Values } from "./launch.js";
 
-/** Columns of the tile in linear's weight gradient: 64 rows of them are 48 KB. */
-const LINEAR_TILE_COLUMNS = 192;
+/** The tile of assembly/linear-weight.ts: four rows of 128 columns and 64 bytes. */
+const LINEAR_STRIP_BYTES = 4 * (128 * 4 + 64);
 
 function linearLaunch(
   kernel: string,
@@ -23,6 +30,27 @@ function paddedBatchBytes(s: LinearShape): number {
 
 function isInPlace(s: LinearShape): boolean {
   return s.batch <= LINEAR_IN_PLACE_BATCH;
+}
+
+function packedGradientBytes(s: LinearShape): number {
+  return Math.ceil(s.outFeatures / 4) * s.batch * 16;
+}
+
+/** dy packed, then the kernel over rows of the weight. */
+function gradientLaunches(
+  kernel: string,
+  s: LinearShape,
+  dy: number,
+  values: Values<typeof LINEAR_ARGUMENTS> & { readonly callScratch: number },
+): Launch[] {
+  const { block, count } = cutLinearRows(s);
+  const { callScratch } = values;
+  const nBlock = linearTileColumns(s);
+  const workerBytes = s.batch * nBlock * 4 + LINEAR_STRIP_BYTES;
+  return [
+    linearLaunch("linearPackGradient", s, { dy, callScratch }, Math.ceil(s.outFeatures / 64)),
+    linearLaunch(kernel, s, { ...values, block, nBlock }, count, workerBytes),
+  ];
 }
 
 export const LINEAR_LOWERINGS = {
@@ -58,16 +86,18 @@ export const LINEAR_LOWERINGS = {
   },
 
   linearBackwardWeight: {
-    scratchBytes: (s) => s.outFeatures * s.batch * 4,
-    launches({ accumulate, ...s }, { x, dy, dWeight }, callScratch) {
-      const { block, count } = cutLinearRows(s);
-      const nBlock = LINEAR_TILE_COLUMNS;
-      const values = { x, dWeight, callScratch, block, nBlock, accumulate: Number(accumulate) };
-      return [
-        linearLaunch("linearTransposeGradient", s, { dy, callScratch }, Math.ceil(s.outFeatures / 64)),
-        linearLaunch("linearBackwardWeight", s, values, count, (KC + block) * nBlock * 4),
-      ];
-    },
+    scratchBytes: packedGradientBytes,
+    launches: ({ accumulate, ...s }, { x, dy, dWeight }, callScratch) =>
+      gradientLaunches("linearBackwardWeight", s, dy, { x, dWeight, callScratch, accumulate: Number(accumulate) }),
+  },
+
+  linearUpdateWeight: {
+    scratchBytes: packedGradientBytes,
+    launches: ({ form, lr, momentum, weightDecay, ...s }, { x, dy, param, velocity }, callScratch) =>
+      gradientLaunches("linearUpdateWeight", s, dy, {
+        ...{ x, callScratch, weight: param, velocity },
+        ...{ lr, momentum, weightDecay, caffe: Number(form === "caffe") },
+      }),
   },
 
   linearBackwardBias: {
