@@ -100,3 +100,105 @@ export function gemmMicro1x8(a: usize, b: usize, c: usize, k: i32, accumulate: b
   v128.store(c, c0);
   v128.store(c, c1, 16);
 }
+
+/** C[4×16] from the panels b and nextB, for 256-bit registers: the same sums in the same order as two tiles of 4×8. */
+export function gemmMicro4x16(
+  a: usize,
+  aRowBytes: usize,
+  b: usize,
+  nextB: usize,
+  c: usize,
+  cRowBytes: usize,
+  k: i32,
+  accumulate: bool,
+): void {
+  let a0 = a;
+  let a1 = a0 + aRowBytes;
+  let a2 = a1 + aRowBytes;
+  let a3 = a2 + aRowBytes;
+  let c00 = f32x4.splat(0);
+  let c01 = f32x4.splat(0);
+  let c02 = f32x4.splat(0);
+  let c03 = f32x4.splat(0);
+  let c10 = f32x4.splat(0);
+  let c11 = f32x4.splat(0);
+  let c12 = f32x4.splat(0);
+  let c13 = f32x4.splat(0);
+  let c20 = f32x4.splat(0);
+  let c21 = f32x4.splat(0);
+  let c22 = f32x4.splat(0);
+  let c23 = f32x4.splat(0);
+  let c30 = f32x4.splat(0);
+  let c31 = f32x4.splat(0);
+  let c32 = f32x4.splat(0);
+  let c33 = f32x4.splat(0);
+  for (; k > 0; k--) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    const b2 = v128.load(nextB);
+    const b3 = v128.load(nextB, 16);
+    let splat = v128.load32_splat(a0);
+    c00 = madd(c00, splat, b0);
+    c01 = madd(c01, splat, b1);
+    c02 = madd(c02, splat, b2);
+    c03 = madd(c03, splat, b3);
+    splat = v128.load32_splat(a1);
+    c10 = madd(c10, splat, b0);
+    c11 = madd(c11, splat, b1);
+    c12 = madd(c12, splat, b2);
+    c13 = madd(c13, splat, b3);
+    splat = v128.load32_splat(a2);
+    c20 = madd(c20, splat, b0);
+    c21 = madd(c21, splat, b1);
+    c22 = madd(c22, splat, b2);
+    c23 = madd(c23, splat, b3);
+    splat = v128.load32_splat(a3);
+    c30 = madd(c30, splat, b0);
+    c31 = madd(c31, splat, b1);
+    c32 = madd(c32, splat, b2);
+    c33 = madd(c33, splat, b3);
+    b += 32;
+    nextB += 32;
+    a0 += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
+  }
+  const row1 = c + cRowBytes;
+  const row2 = row1 + cRowBytes;
+  const row3 = row2 + cRowBytes;
+  if (accumulate) {
+    c00 = f32x4.add(v128.load(c), c00);
+    c01 = f32x4.add(v128.load(c, 16), c01);
+    c02 = f32x4.add(v128.load(c, 32), c02);
+    c03 = f32x4.add(v128.load(c, 48), c03);
+    c10 = f32x4.add(v128.load(row1), c10);
+    c11 = f32x4.add(v128.load(row1, 16), c11);
+    c12 = f32x4.add(v128.load(row1, 32), c12);
+    c13 = f32x4.add(v128.load(row1, 48), c13);
+    c20 = f32x4.add(v128.load(row2), c20);
+    c21 = f32x4.add(v128.load(row2, 16), c21);
+    c22 = f32x4.add(v128.load(row2, 32), c22);
+    c23 = f32x4.add(v128.load(row2, 48), c23);
+    c30 = f32x4.add(v128.load(row3), c30);
+    c31 = f32x4.add(v128.load(row3, 16), c31);
+    c32 = f32x4.add(v128.load(row3, 32), c32);
+    c33 = f32x4.add(v128.load(row3, 48), c33);
+  }
+  v128.store(c, c00);
+  v128.store(c, c01, 16);
+  v128.store(c, c02, 32);
+  v128.store(c, c03, 48);
+  v128.store(row1, c10);
+  v128.store(row1, c11, 16);
+  v128.store(row1, c12, 32);
+  v128.store(row1, c13, 48);
+  v128.store(row2, c20);
+  v128.store(row2, c21, 16);
+  v128.store(row2, c22, 32);
+  v128.store(row2, c23, 48);
+  v128.store(row3, c30);
+  v128.store(row3, c31, 16);
+  v128.store(row3, c32, 32);
+  v128.store(row3, c33, 48);
+}

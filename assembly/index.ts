@@ -36,7 +36,7 @@ export {
   conv2dTransposeWeight,
 } from "./conv2d";
 export { add, copy, expand, fill, mul, reluBackward, reluForward, scale, sumGrains, sumTotal } from "./elementwise";
-export { gemmMicro1x8, gemmMicro4x8 } from "./gemm-micro";
+export { gemmMicro1x8, gemmMicro4x8, gemmMicro4x16 } from "./gemm-micro";
 export {
   gemmMicroColumns4x8,
   gemmMicroColumns4x16,
