@@ -1,6 +1,6 @@
 /** Convolution: output, input gradient, weight gradient, one kernel call a program. */
 import type { Conv2dShape } from "#src/backend/backend.js";
-import { type ConvAlgorithm, conv2dAlgorithm } from "#src/backend/wasm/conv-plan.js";
+import { type ConvAlgorithm, type ConvDirection, conv2dAlgorithm } from "#src/backend/wasm/conv-plan.js";
 import type { Engine, Tensor } from "#src/index.js";
 import {
   type AlgorithmOption,
@@ -129,6 +129,12 @@ async function prepareBackwardWeight(engine: Engine, s: Conv2dShape): Promise<Pr
   });
 }
 
+const DIRECTION_OF: Readonly<Record<string, ConvDirection>> = {
+  conv2dForward: "forward",
+  conv2dBackwardInput: "backwardInput",
+  conv2dBackwardWeight: "backwardWeight",
+};
+
 const DIRECTIONS = {
   conv2dForward: prepareForward,
   conv2dBackwardInput: prepareBackwardInput,
@@ -137,7 +143,7 @@ const DIRECTIONS = {
 
 /** What an engine with this option takes for one direction; null where it would not do as it is told. */
 function algorithmOf(bench: string, s: Conv2dShape, option: AlgorithmOption): ConvAlgorithm | null {
-  const algorithm = bench === "conv2dBackwardWeight" ? "im2col" : conv2dAlgorithm(s, option);
+  const algorithm = conv2dAlgorithm(s, option, DIRECTION_OF[bench]);
   return option === "auto" || option === algorithm ? algorithm : null;
 }
 
