@@ -132,7 +132,7 @@ function threadCounts(text: string): number[] {
 export function chosen<Name extends string>(option: string, name: string, names: readonly Name[]): Name {
   const found = names.find((known) => known === name);
   if (found !== undefined) return found;
-  throw new Error(`bench: there is no such ${option} (--${option} ${name}). Use some of ${names.join(",")}.`);
+  throw new Error(`bench: there is no such ${option} (--${option} ${name}). Use ${names.join(", ")}.`);
 }
 
 /** The machine, as each row carries it. */

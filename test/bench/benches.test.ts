@@ -108,7 +108,7 @@ test("bench/run.ts --algorithm fft: one line, code 2", async () => {
   assert.equal([code, stdout], [2, ""]);
   assert.is(
     stderr,
-    "bench: there is no such algorithm (--algorithm fft). Use some of auto,exact,im2col,winograd2,winograd4,winograd6.\n",
+    "bench: there is no such algorithm (--algorithm fft). Use auto, exact, im2col, winograd2, winograd4, winograd6.\n",
   );
 });
 
