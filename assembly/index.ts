@@ -49,7 +49,7 @@ export {
   linearForward,
   linearPackInput,
 } from "./linear";
-export { gemmMicroApart1x8, gemmMicroApart4x8, linearBackwardInputRows } from "./linear-rows";
+export { gemmMicroApart1x8, gemmMicroApart4x8, gemmMicroApart4x16, linearBackwardInputRows } from "./linear-rows";
 export { linearForwardVector } from "./linear-vector";
 export { linearBackwardWeight, linearMicroUpdate4x8, linearPackGradient, linearUpdateWeight } from "./linear-weight";
 export { crossEntropyBackward, labelRank, logSoftmaxBackward, logSoftmaxForward, nllForward } from "./loss";

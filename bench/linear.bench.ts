@@ -1,4 +1,4 @@
-/** Fully connected layers: output, input gradient, weight gradient, one kernel call a program. */
+/** Fully connected layers: output, input gradient, weight gradient, with the update too, one kernel call a program. */
 import type { LinearShape } from "#src/backend/backend.js";
 import type { Engine, Tensor } from "#src/index.js";
 import {
@@ -71,13 +71,32 @@ async function prepareBackwardInput(engine: Engine, s: LinearShape): Promise<Pre
 }
 
 async function prepareBackwardWeight(engine: Engine, s: LinearShape): Promise<Prepared> {
-  const x = await uniform(engine, [s.batch, s.inFeatures], "x");
-  const dy = await uniform(engine, [s.batch, s.outFeatures], "dy");
-  const record = (): Tensor => {
+  return prepareGradient(engine, s, (x, dy) => {
     const dWeight = engine.emptyTensor([s.outFeatures, s.inFeatures]);
     engine.record("linearBackwardWeight", { ...s, accumulate: false }, { x, dy, dWeight });
     return dWeight;
-  };
+  });
+}
+
+/** Gradient and update, with factors that leave the weight as it is and the gradient in the velocity. */
+async function prepareUpdateWeight(engine: Engine, s: LinearShape): Promise<Prepared> {
+  const param = await uniform(engine, [s.outFeatures, s.inFeatures], "weight");
+  const velocity = await uniform(engine, [s.outFeatures, s.inFeatures], "velocity");
+  const settings = { lr: 0, momentum: 0, weightDecay: 0, form: "pytorch" } as const;
+  return prepareGradient(engine, s, (x, dy) => {
+    engine.record("linearUpdateWeight", { ...s, ...settings }, { x, dy, param, velocity });
+    return velocity;
+  });
+}
+
+async function prepareGradient(
+  engine: Engine,
+  s: LinearShape,
+  gradientOf: (x: Tensor, dy: Tensor) => Tensor,
+): Promise<Prepared> {
+  const x = await uniform(engine, [s.batch, s.inFeatures], "x");
+  const dy = await uniform(engine, [s.batch, s.outFeatures], "dy");
+  const record = (): Tensor => gradientOf(x, dy);
   return kernelRun(engine, record, async (dWeight) => {
     const [xs, dys] = [await x.data(), await dy.data()];
     for (const place of samplePlaces(dWeight.size)) {
@@ -93,6 +112,7 @@ const DIRECTIONS = {
   linearForward: prepareForward,
   linearBackwardInput: prepareBackwardInput,
   linearBackwardWeight: prepareBackwardWeight,
+  linearUpdateWeight: prepareUpdateWeight,
 };
 
 function linearCases({ layers, ...s }: LinearRow): BenchCase[] {
@@ -102,7 +122,8 @@ function linearCases({ layers, ...s }: LinearRow): BenchCase[] {
     shape: `x=[${s.batch},${s.inFeatures}] w=[${s.outFeatures},${s.inFeatures}]`,
     layers,
     flops: 2 * weights * s.batch,
-    bytes: 4 * (weights + s.batch * (s.inFeatures + s.outFeatures)),
+    // The update reads and writes weight and velocity.
+    bytes: 4 * ((bench === "linearUpdateWeight" ? 4 : 1) * weights + s.batch * (s.inFeatures + s.outFeatures)),
     prepare: (engine) => prepare(engine, s),
   }));
 }
