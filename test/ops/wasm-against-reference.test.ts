@@ -197,9 +197,9 @@ for (const outFeatures of [63, 64, 65, 511, 513, 2049]) compareLinear(2, 9, outF
 compareLinear(1, 300, 513);
 compareLinear(300, 20, 33);
 compareLinear(5, 700, 129);
-// The gradient of the input reads weights in place up to 16 images, 64 rows and at most 1024 columns at a time.
+// The gradient of the input reads weights in place up to 32 images, 64 rows and at most 1024 columns at a time.
 for (const inFeatures of [255, 257, 521]) compareLinear(7, inFeatures, 65);
-for (const batch of [15, 16, 17]) compareLinear(batch, 21, 331);
+for (const batch of [31, 32, 33]) compareLinear(batch, 21, 331);
 
 // ---- element by element, sums ------------------------------------------------------------------------------------------
 

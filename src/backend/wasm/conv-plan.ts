@@ -116,9 +116,9 @@ const LINEAR_PACKED_FLOATS = 32 << 10;
 
 /**
  * Up to so many images linear's input gradient reads weights in place, without packing. Fc6, one core of a Zen 4, relaxed, in place and packed:
- * 8 images 51 and 90 ms, 32 281 and 196.
+ * 8 images 51 and 90 ms, 32 183 and 207.
  */
-export const LINEAR_IN_PLACE_BATCH = 16;
+export const LINEAR_IN_PLACE_BATCH = 32;
 
 /** Columns that linear's weight gradient works on at a time: pieces of rows as long as leave the packed panels in cache. */
 export function linearTileColumns(s: LinearShape): number {
