@@ -57,6 +57,22 @@ function transformOutput(alpha: i32, from: usize, placeBytes: usize, work: usize
   }
 }
 
+/** The patch's m/2 × m/2 maxima of 2×2 vectors, in the place of its first ones. */
+export function poolPatch(m: i32, patch: usize): void {
+  const rowBytes = (<usize>m) << 4;
+  let to = patch;
+  for (let i = 0; i < m; i += 2) {
+    const end = patch + rowBytes;
+    for (; patch < end; patch += 32) {
+      const upper = f32x4.max(v128.load(patch), v128.load(patch, 16));
+      const next = patch + rowBytes;
+      v128.store(to, f32x4.max(upper, f32x4.max(v128.load(next), v128.load(next, 16))));
+      to += 16;
+    }
+    patch += rowBytes;
+  }
+}
+
 /**
  * Writes a patch of m × m vectors to up to four channels: (patch + bias), its negative values 0 if `relu`. y: the first channel's
  * plane, `planeBytes` apart; `channels` of them exist. mask (0: none): values are 0 where the mask, laid out as y, is not above 0.

@@ -16,7 +16,7 @@ import { gemmPackedRows, packedColumns, packedRowBytes } from "./gemm-packed";
 import { transformFilter } from "./winograd-filter";
 import { outputsOf, WORK_BYTES } from "./winograd-lines";
 import { transformInputTile } from "./winograd-read";
-import { transformOutputTile, writePatch } from "./winograd-write";
+import { poolPatch, transformOutputTile, writePatch } from "./winograd-write";
 
 /** Output channels whose products are made and transformed back at a time. */
 const COLUMNS: i32 = 64;
@@ -56,6 +56,8 @@ export class WinogradArgs {
   yC: i32;
   /** 1: y is max(y, 0). */
   relu: i32;
+  /** 1: y is the maxima of windows of 2×2. */
+  pool: i32;
   /** α: 4, 6 or 8, or 3 for maps of 2×2 (winograd-lines.ts). */
   alpha: i32;
   /** Output channels of one grain, a multiple of 16, and how many such blocks. */
@@ -239,7 +241,7 @@ export function winogradConv2d(args: usize, scratch: usize, grainBegin: i32, gra
   }
 }
 
-/** Y = Aᵀ·M·A for output channels [m0, m0 + columns) and the block's n tiles, plus bias, rectified or masked, into y. */
+/** Y = Aᵀ·M·A for output channels [m0, m0 + columns) and the block's n tiles, plus bias, rectified or masked, or its maxima, into y. */
 function transformOutput(
   s: WinogradArgs,
   products: usize,
@@ -253,7 +255,11 @@ function transformOutput(
   const tile = outputsOf(s.alpha);
   const tilesW = (s.outW + tile - 1) / tile;
   const tilesH = (s.outH + tile - 1) / tile;
-  const channelBytes = (<usize>s.outH * s.outW) << 2;
+  const shrink = s.pool ? 1 : 0;
+  const size = tile >> shrink;
+  const height = s.outH >> shrink;
+  const width = s.outW >> shrink;
+  const channelBytes = (<usize>height * width) << 2;
   const rowBytes = (<usize>COLUMNS) << 2;
   const patch = work + WORK_BYTES;
   let tw = t0 % tilesW;
@@ -263,19 +269,20 @@ function transformOutput(
     for (let o = 0; o < columns; o += 4) {
       const from = products + <usize>t * rowBytes + ((<usize>o) << 2);
       transformOutputTile(s.alpha, from, planeBytes, work, patch);
+      if (s.pool) poolPatch(tile, patch);
       const channel = m0 + o;
       const plane = <usize>(image * s.yC + channel) * channelBytes;
       writePatch(
-        tile,
+        size,
         patch,
         s.y + plane,
         s.mask ? s.mask + plane : 0,
         channelBytes,
         s.outC - channel,
-        s.outH,
-        s.outW,
-        th * tile,
-        tw * tile,
+        height,
+        width,
+        th * size,
+        tw * size,
         s.bias ? v128.load(s.bias + ((<usize>channel) << 2)) : f32x4.splat(0),
         s.relu != 0,
       );

@@ -225,6 +225,11 @@ interface Kernel<Shape, Reads extends string, Writes extends string> {
 export interface KernelTable {
   conv2dForward: Kernel<Conv2dShape & Rectify, "x" | "weight" | "bias", "y">;
   /**
+   * conv2dForward with relu, and the maxima of its windows of 2x2: the work of a maxPool2dForward that follows. outH and outW are the
+   * convolution's, and even; y is [batch, outC, outH / 2, outW / 2].
+   */
+  conv2dMaxPool2dForward: Kernel<Conv2dShape, "x" | "weight" | "bias", "y">;
+  /**
    * A bias [inC] is added to dx: a transposed convolution's forward pass. Where mask, which is like dx, is not above 0, dx is 0:
    * the work of a reluBackward that follows, whose y is the mask.
    */
@@ -314,6 +319,7 @@ export type TensorsOf<K extends KernelName, T> = {
 /** The roles that each kernel writes; all others it only reads. (Accumulating kernels also read what they write.) */
 export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K]["writes"][] } = {
   conv2dForward: ["y"],
+  conv2dMaxPool2dForward: ["y"],
   conv2dBackwardInput: ["dx"],
   conv2dBackwardWeight: ["dWeight"],
   conv2dBackwardBias: ["dBias"],

@@ -40,6 +40,7 @@ const { rows, columns, terms } = PEAK_PROBE_TILE;
 /** Kernels with multiply-accumulates. */
 const FLOPS: { readonly [K in KernelName]?: (s: ShapeOf<K>) => number } = {
   conv2dForward: conv2dFlops,
+  conv2dMaxPool2dForward: conv2dFlops,
   conv2dBackwardInput: conv2dFlops,
   conv2dBackwardWeight: conv2dFlops,
   linearForward: linearFlops,

@@ -5,6 +5,7 @@
  * fused call runs where the layer's own stood.
  *
  *   conv2dForward → reluForward             conv2dForward with relu            (linearForward alike)
+ *   conv2dForward with relu → maxPool2dForward   conv2dMaxPool2dForward: 2x2 windows of even maps, where nobody needs the winners
  *   conv2dBackwardInput → reluBackward      conv2dBackwardInput with a mask    (linearBackwardInput alike)
  *   linearBackwardWeight → sgd              linearUpdateWeight: runs in the place of the sgd, and the gradient is never stored
  *
@@ -26,6 +27,7 @@ export function fuse(calls: readonly RecordedCall[], isObserved: (storage: Stora
     const { kernel } = call;
     const { x, dy, y, dx, grad } = call.tensors;
     if (kernel === "reluForward" && x && y) fuseForward(rewriting, index, x, y);
+    if (kernel === "maxPool2dForward" && x && y) fusePool(rewriting, index, call, x, y);
     if (kernel === "reluBackward" && dy && y && dx) fuseBackward(rewriting, index, dy, y, dx);
     if (kernel === "sgd" && grad) fuseUpdate(rewriting, index, call, grad);
   });
@@ -39,6 +41,28 @@ function fuseForward(rewriting: Rewriting, relu: number, x: Tensor, y: Tensor): 
   const { shape, tensors } = layer.call;
   if ("relu" in shape && shape.relu) return;
   rewriting.merge(layer.index, relu, { ...layer.call, shape: { ...shape, relu: true }, tensors: { ...tensors, y } });
+}
+
+/** y = the maxima of x into the convolution that makes x, rectified. (Without: the sign of a zero could be another.) */
+function fusePool(rewriting: Rewriting, pool: number, call: RecordedCall, x: Tensor, y: Tensor): void {
+  const layer = rewriting.onlyWriter(x.storage, pool);
+  if (layer?.call.kernel !== "conv2dForward" || !rewriting.isFirstWrite(y.storage, pool)) return;
+  const { shape, tensors } = layer.call;
+  if (!("relu" in shape && shape.relu && "inC" in shape) || call.tensors.winners || !isHalving(call.shape)) return;
+  const { relu, ...conv } = shape;
+  rewriting.merge(layer.index, pool, {
+    ...layer.call,
+    kernel: "conv2dMaxPool2dForward",
+    shape: conv,
+    tensors: { ...tensors, y },
+  });
+}
+
+/** Do windows of 2x2 cover the map without a rest? */
+function isHalving(s: RecordedCall["shape"]): boolean {
+  if (!("strideH" in s && "channels" in s)) return false;
+  const windows = [s.kH, s.kW, s.strideH, s.strideW].every((size) => size === 2) && s.padH === 0 && s.padW === 0;
+  return windows && s.inH === 2 * s.outH && s.inW === 2 * s.outW;
 }
 
 /** dx = dy where y > 0, into the layer that makes dy; y, the mask, must be there when that runs. */

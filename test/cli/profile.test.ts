@@ -33,15 +33,15 @@ test("A at 32, batch 2: a line for each kernel, at most 120 columns, and a trace
   const lines = stdout.trimEnd().split("\n");
   assert.match(lines[0], /^VGG A, forward, 2x3x32x32: 1 thread, tier \w+, Node /);
   assert.match(lines[1], /^layer +output +algorithm +ms +of all +GFLOP\/s +of peak +MB +GB\/s$/);
-  assert.match(stdout, /^conv1_1 \+ relu +2x64x32x32 +\S.* +\d+\.\d+ +\d+\.\d % +\d+\.\d +\d+ % +\d+\.\d\d +\d+\.\d$/m);
-  assert.match(stdout, /^pool1 +2x64x16x16 +- +\d+\.\d+ +\d+\.\d % +- +- +\d+\.\d\d +\d+\.\d$/m);
+  assert.match(stdout, /^conv3_1 \+ relu +2x256x8x8 +\S.* +\d+\.\d+ +\d+\.\d % +\d+\.\d +\d+ % +\d+\.\d\d +\d+\.\d$/m);
+  assert.match(stdout, /^conv1_1 \+ relu \+ maxPool2d +2x64x16x16 +\S.* +\d+\.\d+ +\d+\.\d % +\d+\.\d +\d+ % /m);
   assert.match(stdout, /^total +\d+\.\d+ +100\.0 % +/m);
   assert.match(
     stdout,
     /^\d+\.\d\d ms median, \d+\.\d\d ms least of 3 runs, .* peak of this machine \d+\.\d GFLOP\/s$/m,
   );
   assert.match(stdout, "Winograd needs fewer, so it may pass 100 % of the peak.");
-  assert.match(stdout, "No line of their own: relu, flatten, dropout: ");
+  assert.match(stdout, "No line of their own: relu, pool, flatten, dropout: ");
   assert.is(lines.at(-1), `trace ${out}`);
   assert.ok(lines.slice(0, -1).every((line) => line.length <= MAX_COLUMNS));
   const { traceEvents, otherData } = JSON.parse(readFileSync(out, "utf8"));

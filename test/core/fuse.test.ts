@@ -5,7 +5,18 @@ import type { Engine } from "#src/core/engine.js";
 import { Random } from "#src/core/random.js";
 import type { Parameter, Tensor } from "#src/core/tensor.js";
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential } from "#src/nn/index.js";
-import { add, concat, conv2d, convTranspose2d, crossEntropy, labelsTensor, linear, relu, sum } from "#src/ops/index.js";
+import {
+  add,
+  concat,
+  conv2d,
+  convTranspose2d,
+  crossEntropy,
+  labelsTensor,
+  linear,
+  maxPool2d,
+  relu,
+  sum,
+} from "#src/ops/index.js";
 import { Adam, SGD } from "#src/optim/index.js";
 import { values } from "../engine/nets.js";
 import { labelsOf, planningEngine } from "../helpers/plans.js";
@@ -38,6 +49,32 @@ test("conv2d, relu: one call, also where the ReLU's value is returned or looked 
       return [add(y, y), y];
     }),
     ["conv2d + relu", "add"],
+  );
+});
+
+test("conv2d, relu, maxPool2d 2x2 of an even map: one call; not without relu, with winners, a second look, or other windows", async () => {
+  const pool = (x: Tensor, kernelSize = 2): Tensor => maxPool2d(x, { kernelSize });
+  const wide = (x: Tensor): Tensor => random(x.engine, [1, 2, 6, 6]);
+  const odd = (x: Tensor): Tensor => random(x.engine, [1, 2, 6, 7]);
+  const inference = (record: (x: Tensor) => unknown): Promise<string[]> =>
+    labels((x, engine) => engine.noGrad(() => record(x)));
+  assert.equal(await inference((x) => pool(relu(convolve(wide(x))))), ["conv2d + relu + maxPool2d"]);
+  assert.equal(await inference((x) => pool(convolve(x))), ["conv2d", "maxPool2d"]);
+  assert.equal(await inference((x) => pool(relu(convolve(odd(x))))), ["conv2d + relu", "maxPool2d"]);
+  assert.equal(await inference((x) => pool(relu(convolve(wide(x))), 3)), ["conv2d + relu", "maxPool2d"]);
+  assert.equal(
+    await inference((x) => {
+      const y = relu(convolve(x));
+      return [pool(y), y];
+    }),
+    ["conv2d + relu", "maxPool2d"],
+  );
+  assert.equal(
+    await labels((x, engine) => {
+      const model = new Sequential([new Conv2d(engine, { inChannels: 2, outChannels: 2, kernelSize: 3, padding: 1 })]);
+      return pool(relu(model.forward(x)));
+    }),
+    ["init", "init", "conv2d + relu (0)", "maxPool2d"],
   );
 });
 

@@ -13,7 +13,7 @@ import { auxiliaryCrossEntropy, Net } from "#src/models/net.js";
 import { buildNet } from "#src/models/nets.js";
 import { vgg } from "#src/models/vgg.js";
 import { Conv2d, Flatten, Linear, Module, Sequential } from "#src/nn/index.js";
-import { add, channelsLast, concat, crossEntropy, labelsTensor, maxPool2d, relu } from "#src/ops/index.js";
+import { add, channelsLast, concat, conv2d, crossEntropy, labelsTensor, maxPool2d, relu } from "#src/ops/index.js";
 import { SGD } from "#src/optim/index.js";
 import { BACKENDS } from "../helpers/engines.js";
 import { values, weightsHash } from "./nets.js";
@@ -162,6 +162,39 @@ test("vgg A, x=[2,3,32,32]: the loss awaited before backward(), or a value in th
   }
   assert.is(new Set(hashes).size, 1);
 });
+
+/** Channels and maps that no tile divides, rows and columns beyond the last whole tile; a NaN, infinities and zeros of both signs. */
+for (const { name, options } of BACKENDS) {
+  for (const [batch, inC, outC, height, width] of [
+    [2, 3, 5, 14, 10],
+    [1, 17, 21, 16, 18],
+    [17, 18, 16, 2, 2],
+    [3, 16, 70, 8, 4],
+  ]) {
+    test(`conv2d, relu, maxPool2d in one, x=[${batch},${inC},${height},${width}] w=[${outC},${inC},3,3]: ${name}`, async () => {
+      const engine = await createEngine(options);
+      const x = values(batch * inC * height * width, 1);
+      for (const [at, value] of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0].entries()) {
+        if (batch * inC > 2 * at) x[2 * at * height * width + at] = value;
+      }
+      const input = engine.tensor(x, [batch, inC, height, width]).keep();
+      const weight = engine.tensor(values(outC * inC * 9, 2), [outC, inC, 3, 3]).keep();
+      const bias = engine.tensor(values(outC, 3), [outC]).keep();
+      const found: Float32Array[] = [];
+      for (const way of [fused, asRecorded]) {
+        let y: Tensor | undefined;
+        await way(engine, () => {
+          const whole = engine.noGrad(() => relu(conv2d(input, weight, bias, { padding: 1 })));
+          y = engine.noGrad(() => maxPool2d(whole, { kernelSize: 2 })).keep();
+        });
+        found.push(Float32Array.from((await y?.data()) ?? []));
+      }
+      await engine.close();
+      assert.ok(found[0].length === (batch * outC * height * width) / 4 && found[0].some((value) => value > 0));
+      assert.ok(found[0].every((value, i) => Object.is(value, found[1][i])));
+    });
+  }
+}
 
 /** Two layers whose sizes are no multiples of the tiles. */
 const twoLinear =

@@ -119,7 +119,7 @@ for (const edge of TILE_EDGES) {
   compareConv2d({ x: [1, 2, 3, 2 * edge], outC: 5, kernel: [3, 3], padding: [1, 1] });
   compareConv2d({ x: [edge, 3, 2, 2], outC: 4, kernel: [3, 3], padding: [1, 1], bias: false });
 }
-// Maps of 2x2 with channels and tiles enough for their own algorithm, in `auto` and `exact`.
+// Maps of 2x2 with channels and tiles enough for their own algorithm, in `auto`.
 for (const [batch, inC, outC] of [
   [16, 16, 16],
   [17, 19, 22],

@@ -1,4 +1,5 @@
 /** Convolution, product by product. See kernels.ts. */
+import { POOL2D_KERNELS } from "./pool2d.js";
 import type { Conv2dShape, HostArray } from "../backend.js";
 import { accumulateInto, applyMask, type ReferenceKernels, rectify } from "./kernel.js";
 
@@ -43,6 +44,15 @@ export const CONV2D_KERNELS = {
       });
     });
     if (s.relu) rectify(y);
+  },
+
+  conv2dMaxPool2dForward(s, { x, weight, bias, y }) {
+    const whole = y instanceof Float64Array ? new Float64Array(y.length * 4) : new Float32Array(y.length * 4);
+    CONV2D_KERNELS.conv2dForward({ ...s, relu: true }, { x, weight, bias, y: whole });
+    const { batch, outC: channels, outH: inH, outW: inW } = s;
+    const window = { kH: 2, kW: 2, strideH: 2, strideW: 2, padH: 0, padW: 0 };
+    const pool = { batch, channels, inH, inW, outH: inH / 2, outW: inW / 2, ...window };
+    POOL2D_KERNELS.maxPool2dForward(pool, { x: whole, y, winners: null });
   },
 
   conv2dBackwardInput(s, { dy, weight, bias, mask, dx }) {

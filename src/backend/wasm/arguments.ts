@@ -264,6 +264,7 @@ export const WINOGRAD_ARGUMENTS = {
   flip: "u32",
   yC: "u32",
   relu: "u32",
+  pool: "u32",
   alpha: "u32",
   mBlock: "u32",
   mBlocks: "u32",

@@ -148,7 +148,7 @@ export type ConvDirection = "forward" | "backwardInput" | "backwardWeight";
 
 /**
  * What an engine may be told: `auto` chooses by shape what is fastest; `exact` only among those with the smallest rounding errors
- * (im2col and those of F(2x2)); an algorithm's name forces it wherever it is possible.
+ * (im2col and F(2x2)); an algorithm's name forces it wherever it is possible.
  */
 export type ConvAlgorithmOption = Exclude<ConvAlgorithm, "winograd2map"> | "auto" | "exact";
 
@@ -184,7 +184,7 @@ export function conv2dAlgorithm(
   const tiles = s.batch * Math.ceil(s.outH / 2) * Math.ceil(s.outW / 2);
   const channels = Math.min(s.inC, s.outC);
   if (channels < WINOGRAD_MIN_CHANNELS || tiles < WINOGRAD_MIN_TILES) return "im2col";
-  if (map2) return "winograd2map";
+  if (map2 && option === "auto") return "winograd2map";
   if (option === "exact") return direction === "backwardWeight" ? "im2col" : "winograd2";
   const size = Math.min(s.outH, s.outW);
   // A tile of 4x4 for two rows or columns would make 36 products for 4 outputs, as many as im2col.

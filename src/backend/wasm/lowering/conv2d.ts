@@ -12,7 +12,18 @@ import {
   winogradAlphaOf,
 } from "../conv-plan.js";
 import type { Alpha } from "../winograd-plan.js";
-import { type Launch, type Lowerings, type LoweringOptions, launch, NONE, needDerived, type Values } from "./launch.js";
+import {
+  type Addresses,
+  type DerivedAddress,
+  type Launch,
+  type Lowerings,
+  type LoweringOptions,
+  launch,
+  NONE,
+  needDerived,
+  type Values,
+} from "./launch.js";
+import { pool2dLaunch } from "./pool2d.js";
 import {
   transposed,
   winogradFilters,
@@ -48,6 +59,38 @@ function winogradAlpha(s: Conv2dShape, { convAlgorithm }: LoweringOptions, direc
   return winogradAlphaOf(conv2dAlgorithm(s, convAlgorithm, direction));
 }
 
+const POOL_WINDOW = { kH: 2, kW: 2, strideH: 2, strideW: 2, padH: 0, padW: 0 };
+
+function outputBytes({ batch, outC, outH, outW }: Conv2dShape): number {
+  return batch * outC * outH * outW * 4;
+}
+
+function forwardFilters(s: Conv2dShape, options: LoweringOptions): Derived | null {
+  const alpha = winogradAlpha(s, options, "forward");
+  return alpha === null ? null : winogradFilters(s, alpha, options.threads, "forward");
+}
+
+/** Launches of a forward pass; with `pool`, which im2col cannot, y is pooled. */
+function forwardLaunches(
+  s: Conv2dShape,
+  { x, weight, bias, y }: Addresses<"conv2dForward">,
+  callScratch: number,
+  derived: DerivedAddress | null,
+  options: LoweringOptions,
+  ending: { readonly relu: number; readonly pool?: number },
+): Launch[] {
+  const alpha = winogradAlpha(s, options, "forward");
+  if (alpha !== null) {
+    const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
+    const values = { x, weight, bias, y, ...ending, ...strides };
+    return winogradLaunches(s, alpha, options.threads, callScratch, needDerived(derived), values);
+  }
+  const cut = cutConv2dForward(s);
+  const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
+  const grains = cut.mBlocks * cut.groupBlocks * cut.nBlocks;
+  return [conv2dLaunch("conv2dForward", s, cut, { x, weight, bias, y, ...ending }, grains, workerBytes)];
+}
+
 export const CONV2D_LOWERINGS = {
   conv2dForward: {
     algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "forward"),
@@ -55,22 +98,29 @@ export const CONV2D_LOWERINGS = {
       const alpha = winogradAlpha(s, options, "forward");
       return alpha === null ? 0 : winogradScratchBytes(s, alpha, options.threads);
     },
-    derived(s, options): Derived | null {
+    derived: forwardFilters,
+    launches: ({ relu, ...s }, tensors, callScratch, derived, options) =>
+      forwardLaunches(s, tensors, callScratch, derived, options, { relu: Number(relu) }),
+  },
+
+  conv2dMaxPool2dForward: {
+    algorithm: (s, { convAlgorithm }) => conv2dAlgorithm(s, convAlgorithm, "forward"),
+    scratchBytes(s, options) {
       const alpha = winogradAlpha(s, options, "forward");
-      return alpha === null ? null : winogradFilters(s, alpha, options.threads, "forward");
+      return alpha === null ? outputBytes(s) : winogradScratchBytes(s, alpha, options.threads);
     },
-    launches({ relu: rectify, ...s }, { x, weight, bias, y }, callScratch, derived, options) {
-      const relu = Number(rectify);
-      const alpha = winogradAlpha(s, options, "forward");
-      if (alpha !== null) {
-        const strides = { outStride: s.inC * 9, inStride: 9, flip: 0 };
-        const values = { x, weight, bias, y, relu, ...strides };
-        return winogradLaunches(s, alpha, options.threads, callScratch, needDerived(derived), values);
+    derived: forwardFilters,
+    launches(s, tensors, callScratch, derived, options) {
+      if (winogradAlpha(s, options, "forward") !== null) {
+        return forwardLaunches(s, tensors, callScratch, derived, options, { relu: 1, pool: 1 });
       }
-      const cut = cutConv2dForward(s);
-      const workerBytes = (KC + cut.mBlock) * cut.nBlock * 4 + offsetTableBytes(s, cut.nBlock);
-      const grains = cut.mBlocks * cut.groupBlocks * cut.nBlocks;
-      return [conv2dLaunch("conv2dForward", s, cut, { x, weight, bias, y, relu }, grains, workerBytes)];
+      const whole = { ...tensors, y: callScratch };
+      const { batch, outC: channels, outH: inH, outW: inW } = s;
+      const pool = { batch, channels, inH, inW, outH: inH / 2, outW: inW / 2, ...POOL_WINDOW };
+      return [
+        ...forwardLaunches(s, whole, 0, null, options, { relu: 1 }),
+        pool2dLaunch("maxPool2dForward", pool, { x: callScratch, y: tensors.y, winners: null }),
+      ];
     },
   },
 

@@ -3,7 +3,7 @@ import type { AdaptivePool2dShape, AvgPool2dShape, Pool2dShape } from "../../bac
 import { POOL2D_ARGUMENTS } from "../arguments.js";
 import { type Launch, type Lowerings, launch, NONE, type Values } from "./launch.js";
 
-function pool2dLaunch(
+export function pool2dLaunch(
   kernel: string,
   s: Pool2dShape | AdaptivePool2dShape,
   values: Values<typeof POOL2D_ARGUMENTS>,

@@ -81,13 +81,13 @@ export function winogradLaunches(
 
 /** The addresses of what belongs to output channels from `begin` on. */
 function partOf(
-  { weight, bias, y, mask, outStride }: Values<typeof WINOGRAD_ARGUMENTS>,
+  { weight, bias, y, mask, outStride, pool }: Values<typeof WINOGRAD_ARGUMENTS>,
   { outH, outW }: WinogradShape,
   begin: number,
 ): Values<typeof WINOGRAD_ARGUMENTS> {
   const from = (address: number | null | undefined, floats: number): number =>
     address ? address + begin * floats * 4 : 0;
-  const plane = outH * outW;
+  const plane = (outH * outW) / (pool ? 4 : 1);
   return { weight: from(weight, outStride ?? 0), bias: from(bias, 1), y: from(y, plane), mask: from(mask, plane) };
 }
 
