@@ -5,8 +5,8 @@
  *   table                       per launch LAUNCH_WORDS words: kernel, grains, args, taken, done, begin, end, (unused)
  *   records                     the launches' argument records
  *
- * Grains are taken by counting `taken` up; a launch is done when `done` reaches its grains. There is no barrier of a
- * fixed party: whoever is there makes progress. All waits look at the abort word and time out.
+ * Grains are taken by counting `taken` up, several at a time where there are very many; a launch is done when `done` reaches its
+ * grains. There is no barrier of a fixed party: whoever is there makes progress. All waits look at the abort word and time out.
  * Whoever takes the first grain of a launch and whoever finishes its last one look at the clock: two looks a launch, always.
  */
 import type { Span } from "../backend.js";
@@ -29,6 +29,9 @@ export const ABORT_WORD = 0;
 const SPIN_LOOKS = 2000;
 /** A sleeping worker looks at the abort word this often. */
 const SLEEP_MS = 50;
+
+/** Turns in which a launch's grains are taken, at most some: enough for any number of threads, few where grains are tiny. */
+const TURNS = 256;
 
 /** kernel(args, scratch, grainBegin, grainEnd) */
 export type Kernel = (args: number, scratch: number, grainBegin: number, grainEnd: number) => void;
@@ -99,13 +102,15 @@ export function walk(memory: WebAssembly.Memory, kernels: readonly Kernel[], tas
     const kernel = kernels[words[entry + KERNEL]];
     const grains = words[entry + GRAINS];
     const args = words[entry + ARGS];
+    const atATime = Math.max(1, Math.floor(grains / TURNS));
     for (;;) {
       if (Atomics.load(words, ABORT_WORD) !== 0) return;
-      const grain = Atomics.add(words, entry + TAKEN, 1);
-      if (grain >= grains) break;
-      if (grain === 0) words[entry + BEGIN] = clock();
-      kernel(args, task.scratch, grain, grain + 1);
-      if (Atomics.add(words, entry + DONE, 1) === grains - 1) {
+      const first = Atomics.add(words, entry + TAKEN, atATime);
+      if (first >= grains) break;
+      if (first === 0) words[entry + BEGIN] = clock();
+      const end = Math.min(grains, first + atATime);
+      kernel(args, task.scratch, first, end);
+      if (Atomics.add(words, entry + DONE, end - first) === grains - (end - first)) {
         words[entry + END] = clock();
         Atomics.notify(words, entry + DONE);
       }
