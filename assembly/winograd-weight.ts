@@ -1,6 +1,6 @@
 // Weight gradient by Winograd's F(m×m, 3×3): for each of the α² places of a tile dU[outC × inC] = Zᵀ · V, summed over the tiles
 // of all images, where V = Bᵀ·d·B are the input's tiles and Z = A·dy·Aᵀ those of dy; dWeight = Gᵀ·dU·G once at the end.
-// Tiles are taken in chunks, given by the shape (src/backend/wasm/conv-plan.ts), so that V and Z stay in a large cache:
+// Tiles are taken in chunks, given by the shape (src/backend/wasm/winograd-plan.ts), so that V and Z stay in a large cache:
 //
 //   winogradGradientTiles     v: α² planes of panels of input channels, a row per tile           + 64 bytes a plane
 //                             z: α² planes of groups of 4 output channels, form Columns          + 64 bytes a plane
@@ -8,7 +8,7 @@
 //     … both once for each chunk, then
 //   winogradGradientWeight    dWeight (+)= Gᵀ·du·G
 //
-// Next layers down: winograd-read.ts, winograd-filter.ts, gemm.ts.
+// Next layers down: winograd-read.ts, winograd-filter.ts, gemm-packed.ts.
 import { gemmPackedColumns, packedColumns, packedRowBytes } from "./gemm-packed";
 import { transformInverse } from "./winograd-filter";
 import { outputsOf, WORK_BYTES } from "./winograd-lines";

@@ -10,8 +10,8 @@
 //   winogradConv2d            M: α² planes of [tBlock × COLUMNS], transformed back and stored while they are in cache
 //
 // Numbers of channels are rounded up (inC4, outC16) with zeros in u. The 64 bytes keep one transform's α² stores from falling
-// into one cache set. Rounding errors grow with m: 4e-7, 5e-6, 1e-5 of the largest value (test/system/winograd-accuracy).
-// Next layers down: winograd-read.ts, winograd-write.ts, winograd-filter.ts, gemm.ts.
+// into one cache set. Rounding errors grow with m: 4e-7, 5e-6, 1e-5 of the largest value (test/system/conv-accuracy.test.ts).
+// Next layers down: winograd-read.ts, winograd-write.ts, winograd-filter.ts, gemm-packed.ts.
 import { gemmPackedRows, packedColumns, packedRowBytes } from "./gemm-packed";
 import { transformFilter } from "./winograd-filter";
 import { outputsOf, WORK_BYTES } from "./winograd-lines";
