@@ -1,4 +1,4 @@
-// SIMD helpers: the only file with function decorators. Everything here is inlined; four float32 lanes a vector.
+// SIMD helpers. Everything here is inlined; four float32 lanes a vector. Function decorators stand here and in Winograd's transforms alone.
 
 /** Import of every module: 1 in the turbo tier (src/backend/wasm/tiers.ts), else 0. */
 // @ts-ignore: decorator
