@@ -1,6 +1,6 @@
 /** `verydeep summary`: the layers of a net, their shapes, parameters and multiply-accumulates, and the batch that training has memory for; or a list of all nets. */
 import { UsageError } from "../core/errors.js";
-import { type NetLayer, netTotals } from "../models/net-config.js";
+import { type NetLayer, netTotals, sidesOf } from "../models/net-config.js";
 import { isNetName, NET_NAMES, type NetName, netFacts, netLayers } from "../models/nets.js";
 import { VGG_ALIASES, VGG_CONFIG_NAMES, vggLayers, vggName } from "../models/vgg-config.js";
 import type { Command } from "../vendor/command-line.js";
@@ -150,7 +150,10 @@ function layerRow(layer: NetLayer, twoNames: boolean): string[] {
 /** conv 11x11/4 g2: kernel, stride where it is not 1, groups where there are some. */
 function kindOf(layer: NetLayer): string {
   if (!("kernelSize" in layer)) return layer.kind;
-  const { kind, kernelSize, stride } = layer;
-  const groups = kind === "conv" && layer.groups > 1 ? ` g${layer.groups}` : "";
-  return `${kind} ${kernelSize}x${kernelSize}${stride > 1 ? `/${stride}` : ""}${groups}`;
+  const { kind } = layer;
+  const [kH, kW] = sidesOf(layer.kernelSize);
+  const [strideH, strideW] = sidesOf(layer.stride);
+  const stride = strideH === strideW ? `${strideH}` : `${strideH}x${strideW}`;
+  const groups = "groups" in layer && layer.groups > 1 ? ` g${layer.groups}` : "";
+  return `${kind} ${kH}x${kW}${stride === "1" ? "" : `/${stride}`}${groups}`;
 }

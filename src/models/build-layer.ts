@@ -3,9 +3,20 @@ import type { Engine } from "../core/engine.js";
 import { UsageError } from "../core/errors.js";
 import { Random } from "../core/random.js";
 import { bilinear, type Initialiser, zeros } from "../nn/init.js";
-import { Conv2d, ConvTranspose2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU } from "../nn/layers.js";
-import { BatchNorm2d } from "../nn/layers-norm.js";
-import { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d } from "../nn/layers-pool.js";
+import {
+  Conv2d,
+  ConvTranspose2d,
+  Dropout,
+  Flatten,
+  Linear,
+  LocalResponseNorm,
+  MaxPool2d,
+  ReLU,
+  UpsampleBilinear2d,
+} from "../nn/layers.js";
+import { LeakyReLU, Sigmoid, Tanh } from "../nn/layers-activation.js";
+import { BatchNorm1d, BatchNorm2d } from "../nn/layers-norm.js";
+import { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, ZeroPad2d } from "../nn/layers-pool.js";
 import type { Module } from "../nn/module.js";
 import type { NetLayer } from "./net-config.js";
 
@@ -24,19 +35,23 @@ export function buildLayer(layer: NetLayer, { seed = 0, init }: StartOptions, en
   const { inChannels, outChannels } = layer;
   switch (layer.kind) {
     case "conv": {
-      const { kernelSize, stride, padding, groups, bias } = layer;
-      const options = { inChannels, outChannels, kernelSize, stride, padding, groups, bias };
-      return new Conv2d(engine, { ...options, ...start, ...(layer.init ? { init: zeros } : {}) });
+      const { kernelSize, stride, padding, dilation = 1, groups, bias } = layer;
+      const options = { inChannels, outChannels, kernelSize, stride, padding, dilation, groups, bias };
+      return new Conv2d(engine, { ...options, ...start, ...ownInit(layer.init) });
     }
     case "convTranspose": {
-      const { kernelSize, stride } = layer;
-      const options = { inChannels, outChannels, kernelSize, stride, bias: false };
-      return new ConvTranspose2d(engine, { ...options, init: bilinear, random });
+      const { kernelSize, stride, padding, dilation = 1, outputPadding = 0, groups, bias } = layer;
+      const window = { kernelSize, stride, padding, dilation, outputPadding, groups, bias };
+      return new ConvTranspose2d(engine, { inChannels, outChannels, ...window, ...start, ...ownInit(layer.init) });
     }
-    case "linear":
-      return new Linear(engine, { inFeatures: inChannels, outFeatures: outChannels, ...start });
-    case "batchNorm":
-      return new BatchNorm2d(engine, { numFeatures: outChannels, eps: layer.eps });
+    case "linear": {
+      const { bias = true } = layer;
+      return new Linear(engine, { inFeatures: inChannels, outFeatures: outChannels, bias, ...start });
+    }
+    case "batchNorm": {
+      const options = { numFeatures: outChannels, eps: layer.eps };
+      return layer.inShape.length === 1 ? new BatchNorm1d(engine, options) : new BatchNorm2d(engine, options);
+    }
     case "pool":
       return new MaxPool2d(layer);
     case "avgPool":
@@ -47,6 +62,19 @@ export function buildLayer(layer: NetLayer, { seed = 0, init }: StartOptions, en
       return new AdaptiveAvgPool2d(layer.outputSize);
     case "relu":
       return new ReLU();
+    case "leakyRelu":
+      return new LeakyReLU(layer.slope);
+    case "tanh":
+      return new Tanh();
+    case "sigmoid":
+      return new Sigmoid();
+    case "pad":
+      return new ZeroPad2d(layer.sides);
+    case "upsample": {
+      const { size, scaleFactor, alignCorners } = layer;
+      const how = size === undefined ? { scaleFactor: scaleFactor ?? 1 } : { size };
+      return new UpsampleBilinear2d({ ...how, alignCorners });
+    }
     case "dropout":
       return new Dropout(layer.p, random);
     case "lrn": {
@@ -61,4 +89,10 @@ export function buildLayer(layer: NetLayer, { seed = 0, init }: StartOptions, en
         `${layer.name}: the layer is not a module of one input (kind ${layer.kind}). Use another kind.`,
       );
   }
+}
+
+/** What a row asks for instead of the net's initialiser. */
+function ownInit(init: "zeros" | "bilinear" | undefined): { init?: Initialiser } {
+  if (init === undefined) return {};
+  return { init: init === "zeros" ? zeros : bilinear };
 }

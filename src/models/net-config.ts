@@ -4,30 +4,54 @@
  * Pure data and functions: knows no engine; net.ts builds the modules. The tables: vgg-config.ts, alexnet.ts, googlenet.ts, …
  */
 import { UsageError } from "../core/errors.js";
+import type { Pair } from "../ops/check.js";
 
 /** Name of the net's input, for rows that take it. */
 export const INPUT = "input";
 
+/** One number for both directions, or [height, width]. */
 interface Window {
-  readonly kernelSize: number;
-  readonly stride: number;
-  readonly padding: number;
+  readonly kernelSize: Pair;
+  readonly stride: Pair;
+  readonly padding: Pair;
+}
+
+/** What two kinds of convolution have beside their window. */
+interface Convolution {
+  /** Default 1. */
+  readonly dilation?: Pair;
+  readonly init?: "zeros" | "bilinear";
+}
+
+interface ConvTransposeOnly {
+  readonly kind: "convTranspose";
+  readonly groups: number;
+  readonly bias: boolean;
+  /** Default 0. */
+  readonly outputPadding?: Pair;
 }
 
 /** What a layer does, with its options in PyTorch's words; convTranspose is ConvTranspose2d, pool MaxPool2d. */
 export type LayerKind =
-  | (Window & { readonly kind: "conv"; readonly groups: number; readonly bias: boolean; readonly init?: "zeros" })
-  | { readonly kind: "convTranspose"; readonly kernelSize: number; readonly stride: number }
+  | (Window & Convolution & { readonly kind: "conv"; readonly groups: number; readonly bias: boolean })
+  | (Window & Convolution & ConvTransposeOnly)
   | (Window & { readonly kind: "pool"; readonly ceilMode: boolean })
-  | (Window & { readonly kind: "avgPool"; readonly ceilMode: boolean })
-  | { readonly kind: "adaptiveMaxPool" | "adaptiveAvgPool"; readonly outputSize: number }
+  | (Window & { readonly kind: "avgPool"; readonly ceilMode: boolean; readonly countIncludePad?: boolean })
+  | { readonly kind: "adaptiveMaxPool" | "adaptiveAvgPool"; readonly outputSize: Pair }
   /** Alpha is not divided by the size, as in Krizhevsky's paper. */
   | { readonly kind: "lrn"; readonly size: number; readonly alpha: number; readonly beta: number; readonly k: number }
   | { readonly kind: "dropout"; readonly p: number }
   | { readonly kind: "batchNorm"; readonly eps: number }
   /** Cuts the first input to height and width of the second, beginning at row and column `offset`. */
   | { readonly kind: "crop"; readonly offset: number }
-  | { readonly kind: "relu" | "flatten" | "linear" | "concat" | "add" };
+  /** Zeros around the picture. */
+  | { readonly kind: "pad"; readonly sides: readonly [top: number, left: number, bottom: number, right: number] }
+  | { readonly kind: "leakyRelu"; readonly slope: number }
+  /** Bilinear; whichever of the two is given says how large the output is. */
+  | { readonly kind: "upsample"; readonly size?: Pair; readonly scaleFactor?: Pair; readonly alignCorners: boolean }
+  /** bias: default true. */
+  | { readonly kind: "linear"; readonly bias?: boolean }
+  | { readonly kind: "relu" | "tanh" | "sigmoid" | "flatten" | "concat" | "add" | "mul" };
 
 interface Place {
   /** Name in state dictionaries; default paperName. Names are unique. */
@@ -77,7 +101,7 @@ export interface LayerOptions {
 type Rest<K extends LayerKind["kind"]> = Partial<Omit<Extract<Row, { kind: K }>, "kind">>;
 
 /** The rows, as short as tables need them. Stride 1, padding 0 and one group, unless said otherwise. */
-export const conv = (outputs: Outputs, kernelSize: number, rest: Rest<"conv"> = {}): Row => ({
+export const conv = (outputs: Outputs, kernelSize: Pair, rest: Rest<"conv"> = {}): Row => ({
   kind: "conv",
   stride: 1,
   padding: 0,
@@ -93,6 +117,10 @@ export const upscore = (name: string, factor: number): Row => ({
   outputs: "classes",
   kernelSize: 2 * factor,
   stride: factor,
+  padding: 0,
+  groups: 1,
+  bias: false,
+  init: "bilinear",
   name,
 });
 export const pool = (kernelSize: number, stride: number, rest: Rest<"pool"> = {}): Row => ({
@@ -105,7 +133,7 @@ export const pool = (kernelSize: number, stride: number, rest: Rest<"pool"> = {}
 });
 /** Rounds up, as Caffe does. */
 export const poolUp = (kernelSize: number, stride: number): Row => pool(kernelSize, stride, { ceilMode: true });
-export const linear = (outputs: Outputs, rest: Place = {}): Row => ({ kind: "linear", outputs, ...rest });
+export const linear = (outputs: Outputs, rest: Rest<"linear"> = {}): Row => ({ kind: "linear", outputs, ...rest });
 export const dropout = (p: number, rest: Place = {}): Row => ({ kind: "dropout", p, ...rest });
 export const relu: Row = { kind: "relu" };
 export const flatten: Row = { kind: "flatten" };
@@ -171,13 +199,14 @@ export function netTensorShapes(layers: readonly NetLayer[]): Map<string, readon
   for (const layer of layers) {
     const { name, inChannels, outChannels } = layer;
     if (layer.kind === "conv") {
-      shapes.set(`${name}.weight`, [outChannels, inChannels / layer.groups, layer.kernelSize, layer.kernelSize]);
+      shapes.set(`${name}.weight`, [outChannels, inChannels / layer.groups, ...sidesOf(layer.kernelSize)]);
       if (layer.bias) shapes.set(`${name}.bias`, [outChannels]);
     } else if (layer.kind === "convTranspose") {
-      shapes.set(`${name}.weight`, [inChannels, outChannels, layer.kernelSize, layer.kernelSize]);
+      shapes.set(`${name}.weight`, [inChannels, outChannels / layer.groups, ...sidesOf(layer.kernelSize)]);
+      if (layer.bias) shapes.set(`${name}.bias`, [outChannels]);
     } else if (layer.kind === "linear") {
       shapes.set(`${name}.weight`, [outChannels, inChannels]);
-      shapes.set(`${name}.bias`, [outChannels]);
+      if (layer.bias ?? true) shapes.set(`${name}.bias`, [outChannels]);
     } else if (layer.kind === "batchNorm") {
       for (const part of ["weight", "bias", "running_mean", "running_var"])
         shapes.set(`${name}.${part}`, [outChannels]);
@@ -252,15 +281,21 @@ function outShapeOf(row: Row, inputs: readonly (readonly number[])[], channels: 
   const sides = first.slice(1);
   switch (row.kind) {
     case "conv":
-      return [channels, ...sides.map((side) => windows(side, row, false))];
+      return [channels, ...sides.map((side, axis) => windows(side, axis, row, false))];
     case "pool":
     case "avgPool":
-      return [channels, ...sides.map((side) => windows(side, row, row.ceilMode))];
+      return [channels, ...sides.map((side, axis) => windows(side, axis, row, row.ceilMode))];
     case "convTranspose":
-      return [channels, ...sides.map((side) => (side - 1) * row.stride + row.kernelSize)];
+      return [channels, ...sides.map((side, axis) => stretched(side, axis, row))];
     case "adaptiveMaxPool":
     case "adaptiveAvgPool":
-      return [channels, ...sides.map(() => row.outputSize)];
+      return [channels, ...sides.map((_, axis) => sidesOf(row.outputSize)[axis])];
+    case "pad": {
+      const [top, left, bottom, right] = row.sides;
+      return [channels, ...sides.map((side, axis) => side + [top + bottom, left + right][axis])];
+    }
+    case "upsample":
+      return [channels, ...sides.map((side, axis) => upsampled(side, axis, row))];
     case "flatten":
       return [product(first)];
     case "linear":
@@ -274,27 +309,46 @@ function outShapeOf(row: Row, inputs: readonly (readonly number[])[], channels: 
   }
 }
 
+/** [height, width] of what may be one number for both. */
+export function sidesOf(pair: Pair): readonly [number, number] {
+  return typeof pair === "number" ? [pair, pair] : pair;
+}
+
 /** How many windows fit on a side. Rounding up, the last one still begins inside the picture or the padding before it. */
-function windows(side: number, { kernelSize, stride, padding }: Window, ceilMode: boolean): number {
-  const steps = (side + 2 * padding - kernelSize) / stride;
+function windows(side: number, axis: number, window: Window & Convolution, ceilMode: boolean): number {
+  const [kernelSize, stride, padding, dilation] = along(axis, window);
+  const steps = (side + 2 * padding - dilation * (kernelSize - 1) - 1) / stride;
   if (!ceilMode) return Math.floor(steps) + 1;
   const count = Math.ceil(steps) + 1;
   return (count - 1) * stride >= side + padding ? count - 1 : count;
+}
+
+/** What a transposed convolution makes of a side. */
+function stretched(side: number, axis: number, window: Window & Convolution & ConvTransposeOnly): number {
+  const [kernelSize, stride, padding, dilation] = along(axis, window);
+  const more = sidesOf(window.outputPadding ?? 0)[axis];
+  return (side - 1) * stride - 2 * padding + dilation * (kernelSize - 1) + 1 + more;
+}
+
+function upsampled(side: number, axis: number, { size, scaleFactor = 1 }: { size?: Pair; scaleFactor?: Pair }): number {
+  return size === undefined ? Math.floor(side * sidesOf(scaleFactor)[axis]) : sidesOf(size)[axis];
+}
+
+/** kernelSize, stride, padding and dilation along one axis: 0 is the height. */
+function along(axis: number, { kernelSize, stride, padding, dilation = 1 }: Window & Convolution): number[] {
+  return [kernelSize, stride, padding, dilation].map((value) => sidesOf(value)[axis]);
 }
 
 function costOf(layer: NetLayer): { params: number; macs: number } {
   const { inChannels, outChannels, inShape, outShape } = layer;
   if (layer.kind === "linear") {
     const weights = inChannels * outChannels;
-    return { params: weights + outChannels, macs: weights };
+    return { params: weights + ((layer.bias ?? true) ? outChannels : 0), macs: weights };
   }
-  if (layer.kind === "conv") {
-    const weights = outChannels * (inChannels / layer.groups) * layer.kernelSize ** 2;
-    return { params: weights + (layer.bias ? outChannels : 0), macs: weights * product(outShape.slice(1)) };
-  }
-  if (layer.kind === "convTranspose") {
-    const weights = inChannels * outChannels * layer.kernelSize ** 2;
-    return { params: weights, macs: weights * product(inShape.slice(1)) };
+  if (layer.kind === "conv" || layer.kind === "convTranspose") {
+    const weights = ((outChannels * inChannels) / layer.groups) * product(sidesOf(layer.kernelSize));
+    const places = product((layer.kind === "conv" ? outShape : inShape).slice(1));
+    return { params: weights + (layer.bias ? outChannels : 0), macs: weights * places };
   }
   return { params: layer.kind === "batchNorm" ? 2 * outChannels : 0, macs: 0 };
 }

@@ -8,7 +8,7 @@ import type { Tensor } from "../core/tensor.js";
 import { Module } from "../nn/module.js";
 import { concat } from "../ops/concat.js";
 import { crop2d } from "../ops/crop2d.js";
-import { add, scale } from "../ops/elementwise.js";
+import { add, mul, scale } from "../ops/elementwise.js";
 import { crossEntropy } from "../ops/loss.js";
 import { buildLayer, type StartOptions } from "./build-layer.js";
 import { INPUT, type NetLayer } from "./net-config.js";
@@ -99,7 +99,9 @@ function combination(layer: NetLayer): Step["apply"] | null {
     case "concat":
       return (inputs) => concat(inputs);
     case "add":
-      return ([a, b]) => add(a, b);
+      return ([first, ...others]) => others.reduce((sum, x) => add(sum, x), first);
+    case "mul":
+      return ([first, ...others]) => others.reduce((result, x) => mul(result, x), first);
     case "crop": {
       const { offset } = layer;
       return ([x, like]) => crop2d(x, { top: offset, left: offset, height: like.shape[2], width: like.shape[3] });

@@ -13,6 +13,7 @@ export { add, mul, scale, sum } from "./elementwise.js";
 export { linear } from "./linear.js";
 export { crossEntropy, labelRank, labelsTensor, logSoftmax } from "./loss.js";
 export { type LrnOptions, localResponseNorm } from "./lrn.js";
+export { type PadSides, pad2d } from "./pad2d.js";
 export { maxPool2d, type Pool2dOptions } from "./pool2d.js";
 export { relu } from "./relu.js";
 export { flatten, reshape } from "./reshape.js";

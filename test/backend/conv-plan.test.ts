@@ -22,6 +22,7 @@ import {
   winogradWeightBytes,
 } from "#src/backend/wasm/winograd-plan.js";
 import { Random } from "#src/core/random.js";
+import { sidesOf } from "#src/models/net-config.js";
 import { vggLayers } from "#src/models/vgg-config.js";
 
 /** Partial sums of a weight gradient, in memory that all workers share. */
@@ -67,8 +68,8 @@ function vggShapes(inputSize: number, batch: number): Named[] {
     for (const layer of vggLayers(config, { inputSize })) {
       if (layer.kind !== "conv") continue;
       const [inC, inH, inW] = layer.inShape;
-      const { kernelSize: k, padding } = layer;
-      const shape = shapeOf([batch, inC, inH, inW], layer.outShape[0], [k, k], [1, 1], [padding, padding]);
+      const [kernel, padding] = [sidesOf(layer.kernelSize), sidesOf(layer.padding)];
+      const shape = shapeOf([batch, inC, inH, inW], layer.outShape[0], kernel, [1, 1], padding);
       shapes.set(shape.name, shape);
     }
   }

@@ -1,8 +1,20 @@
-/** concat, crop2d and channelsLast: copies between layouts, exact on every backend. */
+/** concat, crop2d, pad2d and channelsLast: copies between layouts, exact on every backend. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ShapeError } from "#src/core/errors.js";
-import { add, channelsLast, concat, crop2d, crossEntropy, labelsTensor, mul, relu, sum } from "#src/ops/index.js";
+import {
+  add,
+  channelsLast,
+  concat,
+  crop2d,
+  crossEntropy,
+  labelsTensor,
+  mul,
+  type PadSides,
+  pad2d,
+  relu,
+  sum,
+} from "#src/ops/index.js";
 import { compare, engines, gradients, oracle, refuses, reportAfter } from "../helpers/op-tests.js";
 import { type Inputs, type OpRun, randomTensor, recordParameter } from "../helpers/run-op.js";
 
@@ -93,6 +105,46 @@ for (const [x, window] of CROPS) {
   compare("crop2d", `x=[${x}] window=[${window}]`, () => cropRun(x, window), EXACT);
 }
 
+function padRun(x: readonly number[], sides: PadSides): OpRun {
+  const [top, left, bottom, right] = sides;
+  return {
+    inputs: { x: randomTensor(`x ${x}`, x) },
+    forward: (t) => pad2d(t.x, sides),
+    dy: randomTensor(`dy ${x}`, [x[0], x[1], top + x[2] + bottom, left + x[3] + right]),
+  };
+}
+
+const PADS: readonly (readonly [readonly number[], PadSides])[] = [
+  [
+    [1, 1, 1, 1],
+    [0, 0, 0, 0],
+  ],
+  [
+    [2, 3, 6, 7],
+    [0, 0, 1, 1],
+  ],
+  [
+    [2, 3, 6, 7],
+    [3, 1, 0, 2],
+  ],
+  [
+    [2, 150, 20, 21],
+    [1, 2, 3, 4],
+  ],
+];
+for (const [x, sides] of PADS) {
+  compare("pad2d", `x=[${x}] sides=[${sides}]`, () => padRun(x, sides), EXACT);
+}
+gradients("pad2d", "x=[1,2,2,3] sides=[1,0,2,1]", () => padRun([1, 2, 2, 3], [1, 0, 2, 1]));
+
+test("pad2d x=[1,1,1,2] sides=[1,0,0,1]: zeros where there was nothing", async () => {
+  for (const engine of [...engines, oracle]) {
+    const y = pad2d(engine.tensor([1, 2], [1, 1, 1, 2]), [1, 0, 0, 1]);
+    assert.equal(y.shape, [1, 1, 2, 3]);
+    assert.equal([...(await y.data())], [0, 0, 0, 1, 2, 0]);
+  }
+});
+
 for (const x of [
   [1, 1, 1, 1],
   [2, 3, 4, 5],
@@ -164,6 +216,11 @@ test("concat: one tensor three times, and also used elsewhere: the gradients add
 // ---- errors ------------------------------------------------------------------------------------------------------------
 
 const x = (...shape: number[]) => oracle.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+refuses(
+  ShapeError,
+  "pad2d: the sides are not four whole numbers of at least 0 (sides [0,1,-1,0]). Give [top, left, bottom, right].",
+  () => pad2d(x(1, 1, 1, 1), [0, 1, -1, 0]),
+);
 refuses(ShapeError, "concat: there is nothing to join (inputs 0). Give at least one tensor.", () => concat([]));
 refuses(
   ShapeError,
