@@ -44,7 +44,8 @@ export interface VggMetadata {
   readonly std: readonly number[];
 }
 
-const FORMAT = "verydeep-vgg";
+/** The metadata's value of `format`. */
+export const VGG_FORMAT = "verydeep-vgg";
 const VERSION = "1";
 const CHANNELS = 3;
 
@@ -113,7 +114,7 @@ export async function loadState(source: SafetensorsSource, model: Stateful, file
 
 /** Compares what a file has with what a model takes. @throws WeightsError */
 export function checkTensors(
-  { tensors }: Pick<SafetensorsSource, "tensors">,
+  { tensors }: { readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }> },
   expected: ReadonlyMap<string, readonly number[]>,
   file: string,
 ): void {
@@ -147,7 +148,7 @@ export function encodeMetadata(metadata: VggMetadata): Record<string, string> {
   const optional = { ...(batchNorm && { batchNorm }), ...(scale !== inputSize && { scale }) };
   const values = { config, classes, inputSize, width, classifier, dropout, mean, std, ...optional };
   const texts = Object.entries(values).map(([key, value]): [string, string] => [key, JSON.stringify(value)]);
-  return { format: FORMAT, version: VERSION, ...Object.fromEntries(texts) };
+  return { format: VGG_FORMAT, version: VERSION, ...Object.fromEntries(texts) };
 }
 
 /**
@@ -155,7 +156,7 @@ export function encodeMetadata(metadata: VggMetadata): Record<string, string> {
  * @throws WeightsError
  */
 export function decodeMetadata(texts: Readonly<Record<string, string>>, file: string): VggMetadata {
-  if (texts.format !== FORMAT) {
+  if (texts.format !== VGG_FORMAT) {
     throw new WeightsError(
       `loadModel: ${file} does not say what net it belongs to (format ${texts.format}). Use a file that verydeep train wrote.`,
     );

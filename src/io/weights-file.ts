@@ -2,6 +2,7 @@
  * What every reader of a weights file gives, whatever the format: tensors by the file's names, and the net, where the format carries
  * it. Types only; open-weights.ts finds the format, load-net.ts builds the net.
  */
+import type { Preprocessing, PreprocessingName } from "../classify/preprocessing.js";
 import type { LayerKind, Row } from "../models/net-config.js";
 
 /** The formats that are read. */
@@ -66,6 +67,8 @@ export interface FileNet {
   readonly softmax: boolean;
   /** Channels in the order that the file's input has them. Weights are as the file has them; the loader turns BGR to RGB. */
   readonly channelOrder: "RGB" | "BGR" | null;
+  /** How pictures are prepared, where the file says so. */
+  readonly preprocessing?: Preprocessing | PreprocessingName;
   /** Names of the classes, where the file has them. */
   readonly classes: readonly string[] | null;
 }

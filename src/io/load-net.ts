@@ -1,0 +1,30 @@
+/** Builds the net of an open weights file and fills it. What net it is, plan-net.ts decides; the copies are fill-net.ts's. */
+import type { Engine } from "../core/engine.js";
+import { Net } from "../models/net.js";
+import { vgg } from "../models/vgg.js";
+import type { Module } from "../nn/module.js";
+import { fillNet } from "./fill-net.js";
+import { type NetPlan, type PlanOptions, planNet } from "./plan-net.js";
+import type { WeightsFile } from "./weights-file.js";
+
+/** A net from a file, in evaluation mode, and what is known of it. */
+export interface FilledNet {
+  readonly model: Module;
+  readonly plan: NetPlan;
+}
+
+/**
+ * The net of a weights file. Nothing is built before the file's header has been checked against it.
+ * @throws WeightsError for a file that is malformed, whose net is unknown, or that does not fit it.
+ */
+export async function loadNet(file: WeightsFile, engine: Engine, options: PlanOptions = {}): Promise<FilledNet> {
+  const plan = planNet(file, options);
+  const model = buildPlanned(plan, engine);
+  await fillNet(file, model, plan.places);
+  return { model: model.eval(), plan };
+}
+
+/** VGG nets have torchvision's structure, so that all that takes a VGG takes them; others are graphs. */
+function buildPlanned({ vgg: net, layers }: NetPlan, engine: Engine): Module {
+  return net === null ? new Net(layers, {}, engine) : vgg(net.config, net, engine);
+}
