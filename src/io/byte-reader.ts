@@ -67,3 +67,18 @@ export function checkRange(name: string, fileSizeBytes: number, offset: number, 
       "Download or save the file again.",
   );
 }
+
+/**
+ * Checks the name of a file beside another one, as files themselves give it.
+ * @returns its parts: folders below the other's, then the name.
+ * @throws WeightsError for a name that leads out of the folder, wherever that is: absolute, with a drive or a scheme, with `..`.
+ */
+export function siblingName(name: string, beside: string): string[] {
+  const parts = name.split("/").filter((part) => part !== ".");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  const strange = /[\\:\u0000-\u001f]/.test(name) || parts.some((part) => part === "" || /^\.\.[. ]*$/.test(part));
+  if (parts.length > 0 && !strange) return parts;
+  throw new WeightsError(
+    `load: ${beside} names a file outside of its folder (name ${JSON.stringify(name)}). Files must lie beside it; it may be an attack.`,
+  );
+}
