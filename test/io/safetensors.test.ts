@@ -4,7 +4,7 @@ import path from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { WeightsError } from "#src/core/errors.js";
-import { openSafetensors, parseSafetensors, writeSafetensors } from "#src/io/safetensors.js";
+import { openSafetensors, parseSafetensors, type SafetensorsSource, writeSafetensors } from "#src/io/safetensors.js";
 import { fails, has } from "./fails.js";
 
 const folder = mkdtempSync(path.join(tmpdir(), "verydeep-safetensors-"));
@@ -115,19 +115,48 @@ test("reading what is not there", async () => {
   await source.close();
 });
 
-test("other dtypes are listed, and reading them names tensor and dtype", async () => {
-  const bytes = build(
-    '{"steps":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},"half":{"dtype":"F16","shape":[3],"data_offsets":[16,22]}}',
-    22,
-  );
+test("other dtypes are read as float32, and as they are", async () => {
+  const header =
+    '{"steps":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},"half":{"dtype":"F16","shape":[3],"data_offsets":[16,22]},' +
+    '"mask":{"dtype":"BOOL","shape":[2],"data_offsets":[22,24]}}';
+  const bytes = build(header, 24);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 24);
+  view.setBigInt64(0, -3n, true);
+  view.setBigInt64(8, 2n ** 40n, true);
+  for (const [i, half] of [0x3c00, 0xc000, 0x0001].entries()) view.setUint16(16 + 2 * i, half, true);
+  view.setUint8(23, 1);
   const source = parseSafetensors(bytes, "x");
   assert.is(source.tensors.get("steps")?.sizeBytes, 16);
-  await fails(
-    source.read("steps"),
-    WeightsError,
-    'safetensors: only float32 can be read from x (tensor "steps", dtype I64). Convert the file to F32.',
+  assert.equal(await source.read("steps"), Float32Array.of(-3, 2 ** 40));
+  assert.equal(await source.read("half"), Float32Array.of(1, -2, 2 ** -24));
+  assert.equal(await source.read("half", 1, 2), Float32Array.of(-2));
+  assert.equal(await source.read("mask"), Float32Array.of(0, 1));
+  assert.equal([...(await source.readBytes("half", 1, 3))], [0, 0xc0, 1, 0]);
+});
+
+test("int8 with scales: times the row's scale; scales are read, but not listed", async () => {
+  const header = (metadata: string, scale = "w_scale"): string =>
+    `{"__metadata__":{${metadata}},"w":{"dtype":"I8","shape":[2,2,1],"data_offsets":[0,4]},"${scale}":${entry(4, 12, '"dtype":"F32","shape":[2]')}}`;
+  const open = (text: string): SafetensorsSource => {
+    const bytes = build(text, 12);
+    bytes.set([1, 0xff, 127, 0x81], bytes.length - 12);
+    bytes.set(new Uint8Array(Float32Array.of(0.5, 0.1).buffer), bytes.length - 8);
+    return parseSafetensors(bytes, "x");
+  };
+  const source = open(header('"quantized":"int8"'));
+  assert.equal([...source.tensors.keys()], ["w"]);
+  assert.equal(await source.read("w"), Float32Array.of(0.5, -0.5, 127 * Math.fround(0.1), -127 * Math.fround(0.1)));
+  assert.equal(await source.read("w", 1, 3), Float32Array.of(-0.5, 127 * Math.fround(0.1)));
+  assert.equal(await source.read("w_scale"), Float32Array.of(0.5, 0.1));
+  assert.equal([...(await source.readBytes("w", 1, 4))], [0xff, 127, 0x81]);
+  const plain = open(header(""));
+  assert.equal([...plain.tensors.keys()], ["w", "w_scale"]);
+  assert.equal(await plain.read("w"), Float32Array.of(1, -1, 127, -127));
+  assert.throws(
+    () => open(header('"quantized":"int8"', "other")),
+    (error: unknown) =>
+      has(error, WeightsError, 'int8 weights in x have no scale for each row (tensor "w" [2,2,1], "w_scale" missing).'),
   );
-  await fails(source.read("half"), WeightsError, '(tensor "half", dtype F16)');
 });
 
 const entry = (begin: number, end: number, more = '"dtype":"F32","shape":[1]'): string =>
@@ -279,8 +308,7 @@ test("truncated at every 97th byte, and random damage: a WeightsError, never any
     try {
       const source = parseSafetensors(damaged);
       survivors++;
-      for (const name of source.tensors.keys())
-        await source.read(name).catch((error) => has(error, WeightsError, "only float32"));
+      for (const name of source.tensors.keys()) await source.read(name);
     } catch (error) {
       assert.instance(error, WeightsError, String(error));
     }

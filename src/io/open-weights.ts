@@ -1,0 +1,66 @@
+/**
+ * Opens a weights file of any format: finds the format by what is in the file, and by its name where that has no mark. Readers are loaded
+ * when a file needs them. What they give is weights-file.ts's; the net is load-net.ts's.
+ */
+import { WeightsError } from "../core/errors.js";
+import type { ByteReader } from "./byte-reader.js";
+import type { WeightsFile } from "./weights-file.js";
+
+/** What a format is known by. */
+export interface FormatSigns {
+  /** The file's first bytes: {@link HEAD_BYTES}, or all of a smaller file. */
+  readonly head: Uint8Array;
+  /** The same as text, one character a byte. */
+  readonly text: string;
+  /** The file's name in small letters, without folders. */
+  readonly name: string;
+}
+
+interface Format {
+  /** For people: formats that are known, in errors. */
+  readonly name: string;
+  matches(signs: FormatSigns): boolean;
+  open(reader: ByteReader): Promise<WeightsFile>;
+}
+
+const HEAD_BYTES = 4096;
+
+/** In the order in which they are tried: those with a mark first. */
+const FORMATS: readonly Format[] = [
+  {
+    name: "safetensors",
+    // The length of the header is below 2^32, and the header is an object.
+    matches: ({ text }) => text.slice(4, 9) === "\0\0\0\0{",
+    open: async (reader) => (await import("./safetensors-format.js")).openSafetensorsFile(reader),
+  },
+  {
+    name: "safetensors in several files (index.json)",
+    matches: ({ text, name }) => /^\s*\{/.test(text) && (/"weight_map"/.test(text) || /\.index\.json$/.test(name)),
+    open: async (reader) => (await import("./safetensors-shards.js")).openSafetensorsIndex(reader),
+  },
+];
+
+/**
+ * Opens a weights file. The reader is closed with it, and where it cannot be opened.
+ * @throws WeightsError for a file of no known format, and what the format's reader throws.
+ */
+export async function openWeights(reader: ByteReader): Promise<WeightsFile> {
+  try {
+    const head = await reader.read(0, Math.min(HEAD_BYTES, reader.sizeBytes));
+    const text = Array.from(head, (byte) => String.fromCharCode(byte)).join("");
+    const name = reader.name.replace(/^.*[\\/]/, "").toLowerCase();
+    const format = FORMATS.find(({ matches }) => matches({ head, text, name }));
+    if (format) return await format.open(reader);
+    throw new WeightsError(
+      `load: ${reader.name} is of no known format (${reader.sizeBytes} bytes, the first ${hex(head)}). ` +
+        `Known are ${FORMATS.map((known) => known.name).join(", ")}.`,
+    );
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
+}
+
+function hex(head: Uint8Array): string {
+  return Array.from(head.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join(" ") || "none";
+}
