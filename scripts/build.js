@@ -5,9 +5,13 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { brotliCompressSync, constants } from "node:zlib";
+import { build, transformSync } from "esbuild";
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+/** Packages of C libraries in WebAssembly, and the names of their files. */
+const CODECS = ["jpeg-turbo", "webp"];
 
 /** Runs the command-line script of an installed package with this very Node: no shell, so it works on Windows too. */
 function runBin(packageName, bin, args) {
@@ -25,6 +29,16 @@ function buildWasm() {
 
 function buildTypes() {
   runBin("typescript", "bin/tsc", ["-p", "tsconfig.json"]);
+  dropComments(path.join(root, "dist"));
+}
+
+/** Comments are in the sources and, of what is exported, in the .d.ts files; a third copy would be a tenth of the package's code. */
+function dropComments(folder) {
+  for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    if (!/\.c?js$/.test(file)) continue;
+    const place = path.join(folder, file);
+    writeFileSync(place, transformSync(readFileSync(place, "utf8"), { target: "es2022", legalComments: "none" }).code);
+  }
 }
 
 async function buildVendor() {
@@ -55,7 +69,15 @@ async function buildVendor() {
     });
     inputs.push(...Object.keys(metafile.inputs));
   }
+  for (const codec of CODECS) packCodec(codec);
   writeFileSync(path.join(root, "dist/vendor/THIRD-PARTY.txt"), thirdPartyNotice(inputs));
+}
+
+/** Decoders of JPEG and WebP, packed as Node unpacks them: the package is to stay small. */
+function packCodec(name) {
+  const bytes = readFileSync(path.join(root, `node_modules/@cwasm/${name}/${name}.wasm`));
+  const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24 };
+  writeFileSync(path.join(root, `dist/vendor/${name}.wasm.br`), brotliCompressSync(bytes, { params }));
 }
 
 /** Name, version, licence and licence text of each package that a bundle took files from, and notices in the files themselves. */
@@ -76,6 +98,7 @@ function thirdPartyNotice(inputs) {
       .filter((line) => line !== undefined)
       .join("\n");
   });
+  notices.push(readFileSync(path.join(root, "src/vendor/wasm-codecs.txt"), "utf8").trim());
   const rule = `\n\n${"-".repeat(80)}\n\n`;
   return `The files of this folder contain code of these packages.${rule}${notices.join(rule)}\n`;
 }
