@@ -1,4 +1,4 @@
-// A server on localhost that classifies pictures: POST a PNG or JPEG, get its likeliest classes as JSON.
+// A server on localhost that classifies pictures: POST a PNG, JPEG or WebP, get its likeliest classes as JSON.
 // Requests may overlap as they like: each records a program of its own, and the engine runs them in turn on all cores.
 //
 //   node examples/server.js [PORT]
@@ -46,7 +46,7 @@ const server = createServer(async (request, response) => {
   const answer = (status, value) => {
     response.writeHead(status, { "content-type": "application/json" }).end(`${JSON.stringify(value)}\n`);
   };
-  if (request.method !== "POST") return answer(405, { error: "POST a PNG or JPEG picture" });
+  if (request.method !== "POST") return answer(405, { error: "POST a PNG, JPEG or WebP picture" });
   try {
     answer(200, await classify(await readBody(request)));
   } catch (error) {

@@ -1,3 +1,4 @@
 /** The library in browsers: what needs no files, and an engine of one thread. index.ts is Node's. */
 export { createEngine } from "./engine-browser.js";
+export { decodePicture } from "./io/decode-browser.js";
 export * from "./portable.js";

@@ -10,6 +10,7 @@ export { type MnistOptions, mnist } from "./data/mnist.js";
 export { type OpenDataOptions, openData } from "./data/open-data.js";
 export { createEngine } from "./engine.js";
 export { loadModel, saveModel } from "./io/checkpoint.js";
+export { decodePicture } from "./io/decode-wasm.js";
 export { readPicture } from "./io/picture-file.js";
 export * from "./portable.js";
 export { writeReport } from "./report/write-report.js";

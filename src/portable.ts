@@ -40,7 +40,14 @@ export { SHAPE_NAMES, shapes } from "./data/shapes.js";
 export { type StatisticsOptions, type TrainingStatistics, trainingStatistics } from "./data/statistics.js";
 export type { View } from "./data/view.js";
 export { decodeModel, encodeModel, type Stateful, type VggMetadata } from "./io/model-format.js";
-export { decodePicture, encodePng, fitPicture, type Picture } from "./io/picture.js";
+export {
+  encodePng,
+  fitPicture,
+  type Picture,
+  type ResizeOptions,
+  rescalePicture,
+  resizePicture,
+} from "./io/picture.js";
 export {
   type CopiedTensor,
   type InitialisationPlan,

@@ -16,7 +16,7 @@ import type { Classifier } from "./work.js";
 /** The small net that comes with the package. */
 const PACKAGE_WEIGHTS = "weights/shapes-vgg.safetensors";
 const MAX_TOP = 1_000_000;
-const PICTURE_SUFFIXES = new Set([".png", ".jpg", ".jpeg"]);
+const PICTURE_SUFFIXES = new Set([".png", ".jpg", ".jpeg", ".webp"]);
 
 /** What a net makes of a picture: one of its classes, and how sure it is, as a share of 1. */
 export interface Prediction {
@@ -33,7 +33,7 @@ interface ClassifyArguments extends TierArguments {
 /** Adds the command; `exit` receives its exit code. */
 export function addClassify(program: Command, output: Output, exit: (code: number) => void): void {
   addTierOptions(program.command("classify"))
-    .description("tell what a trained net sees in pictures (PNG, JPEG)")
+    .description("tell what a trained net sees in pictures (PNG, JPEG, WebP)")
     .argument("<picture...>", "files")
     .option("--weights <file>", `weights that verydeep train wrote (default: the package's ${PACKAGE_WEIGHTS})`)
     .option("--top <n>", "how many classes to show", (text) => parseWhole("--top", text, 1, MAX_TOP), 5)
@@ -98,7 +98,7 @@ export function topPredictions(scores: Float32Array, classNames: readonly string
 }
 
 /**
- * The PNG and JPEG files of a folder, by name.
+ * The PNG, JPEG and WebP files of a folder, by name.
  * @throws UsageError where there are none.
  */
 export async function listPictures(folder: string): Promise<string[]> {
@@ -113,7 +113,7 @@ export async function listPictures(folder: string): Promise<string[]> {
   // Sorted by code unit: the same order on every machine.
   const pictures = names.filter((name) => PICTURE_SUFFIXES.has(path.extname(name).toLowerCase())).sort();
   if (pictures.length === 0) {
-    throw new UsageError(`verydeep: no picture in the folder (folder ${folder}). Put PNG or JPEG files there.`);
+    throw new UsageError(`verydeep: no picture in the folder (folder ${folder}). Put PNG, JPEG or WebP files there.`);
   }
   return pictures.map((name) => path.join(folder, name));
 }

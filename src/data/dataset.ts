@@ -24,7 +24,7 @@ export interface Dataset extends PictureSet {
   readonly images: Uint8Array;
 }
 
-/** Labelled pictures in files, PNG or JPEG, of any size; always RGB (`channels` 3). */
+/** Labelled pictures in files, PNG, JPEG or WebP, of any size; always RGB (`channels` 3). */
 export interface FolderDataset extends PictureSet {
   /** Path of each picture. */
   readonly files: readonly string[];

@@ -4,7 +4,7 @@
  *     DIR/train/CLASS/*  DIR/val/CLASS/* (or validation)  DIR/test/CLASS/*     the parts as they are; val and test may be missing
  *     DIR/CLASS/*                                                              or one set, split by the seed
  *
- * Pictures are PNG and JPEG by the ending of their name; other files, hidden ones, and folders within a class are passed over, so links
+ * Pictures are PNG, JPEG and WebP by the ending of their name; other files, hidden ones, and folders within a class are passed over, so links
  * cannot lead in circles. Classes and files are in the order of their names' code units. Nothing is decoded here: that is folder-loader.ts's.
  */
 import type { Dirent, Stats } from "node:fs";
@@ -26,7 +26,7 @@ export interface FolderOptions {
   readonly testFraction?: number;
 }
 
-const PICTURE = /\.(?:png|jpe?g)$/i;
+const PICTURE = /\.(?:png|jpe?g|webp)$/i;
 /** Labels are 16 bits. */
 const MAX_CLASSES = 65536;
 
@@ -121,7 +121,7 @@ async function readClasses(directory: string, name: string, train?: FolderDatase
     const pictures = await picturesOf(place);
     if (pictures.length === 0) {
       throw new DataError(
-        `folder: a class has no pictures (${place} 0 PNG or JPEG files). Add some, or remove the folder.`,
+        `folder: a class has no pictures (${place} 0 PNG, JPEG or WebP files). Add some, or remove the folder.`,
       );
     }
     for (const picture of pictures) {

@@ -12,7 +12,7 @@ import { errorCode, renamePatiently } from "../io/atomic-file.js";
 import { MAX_PIXELS, type Picture } from "../io/pixels.js";
 
 /** Part of the key: raise it where decoders or resizing give other pixels. */
-const VERSION = 1;
+const VERSION = 2;
 const MAGIC = Buffer.from("vdpc", "latin1");
 const HEADER_BYTES = 44;
 

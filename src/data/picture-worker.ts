@@ -5,7 +5,7 @@
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import { DataError } from "../core/errors.js";
 import { Random } from "../core/random.js";
-import { decodePicture } from "../io/picture.js";
+import { decodePicture } from "../io/decode-wasm.js";
 import { readPictureFile } from "../io/picture-file.js";
 import { MAX_PIXELS, type Picture } from "../io/pixels.js";
 import { interleaved, resample, rescaledSize } from "../io/resample.js";

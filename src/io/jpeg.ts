@@ -1,10 +1,11 @@
 /**
- * JPEG (ITU T.81): checks the file's structure, then hands what matters for the pixels to jpeg-js (through vendor/pictures.ts), and turns
- * the picture as its EXIF orientation says. The walk over the segments comes first because jpeg-js takes memory as it reads, does not
- * notice a missing end, and reads RGB files as YCbCr.
+ * JPEG (ITU T.81): checks the file's structure, hands what matters for the pixels to the host's codec, and turns the picture as its EXIF
+ * orientation says (orientation.ts). The walk over the segments comes first: it bounds memory and time by the size of the file, and finds a
+ * missing end, which codecs paint grey.
  */
 import { DataError } from "../core/errors.js";
-import { joinBytes, MAX_PIXELS, type Picture } from "./pixels.js";
+import { exifOrientation, turn } from "./orientation.js";
+import { type Codecs, joinBytes, MAX_PIXELS, type Picture } from "./pixels.js";
 
 const START_OF_IMAGE = 0xd8;
 const END_OF_IMAGE = 0xd9;
@@ -12,13 +13,13 @@ const START_OF_SCAN = 0xda;
 const EXIF = 0xe1;
 const ADOBE = 0xee;
 
-/** Frames that jpeg-js decodes: baseline, extended sequential, progressive, with Huffman codes. */
+/** Frames that codecs decode: baseline, extended sequential, progressive, with Huffman codes. */
 const SUPPORTED_FRAMES = new Set([0xc0, 0xc1, 0xc2]);
 /** Not frames, though numbered among them: Huffman tables, an extension, arithmetic conditioning. */
 const NOT_FRAMES = new Set([0xc4, 0xc8, 0xcc]);
 
-/** jpeg-js counts what it takes; 100 megapixels with full colour need about 2.2 GB. */
-const MAX_MEMORY_MEGABYTES = 4096;
+/** Progressive files come in some ten scans. Each goes over all pixels, whatever little it holds. */
+const MAX_SCANS = 256;
 
 /** What the walk finds. */
 interface JpegStructure {
@@ -27,8 +28,8 @@ interface JpegStructure {
   components: number;
   /** EXIF orientation, 1 (upright) to 8. */
   orientation: number;
-  /** Adobe's colour transform: 0 means that three components are RGB. */
-  adobeTransform: number | undefined;
+  /** Blocks of 8x8 samples of all components. */
+  blocks: number;
   /** The file without the segments that do not matter for pixels. */
   readonly parts: Uint8Array[];
 }
@@ -39,24 +40,16 @@ export function isJpeg(bytes: Uint8Array): boolean {
 }
 
 /**
- * Decodes a JPEG: grey, YCbCr, RGB, CMYK and YCCK of 8 bits.
+ * Decodes a JPEG: grey, YCbCr, RGB, CMYK and YCCK of 8 bits. Damage that the codec can go on after passes, as in Pillow.
  * @param name what to call it in errors.
  * @throws DataError for one that is truncated, damaged, empty, above 100 megapixels, or of a rare kind (lossless, arithmetic).
  */
-export async function decodeJpeg(bytes: Uint8Array, name: string): Promise<Picture> {
-  const structure = readStructure(bytes, name);
-  const { width, height, components, adobeTransform, orientation } = structure;
-  const { decodeJpegBytes } = await import("../vendor/pictures.js");
+export async function decodeJpeg(codecs: Codecs, bytes: Uint8Array, name: string): Promise<Picture> {
+  const { width, height, components, orientation, parts } = readStructure(bytes, name);
   try {
-    const decoded = decodeJpegBytes(joinBytes(structure.parts), {
-      colorTransform: components === 3 && adobeTransform === 0 ? false : undefined,
-      maxMegapixels: MAX_PIXELS / 1e6,
-      maxMemoryMegabytes: MAX_MEMORY_MEGABYTES,
-    });
-    if (decoded.width !== width || decoded.height !== height) throw damaged(name, "two sizes");
-    return turn({ width, height, pixels: decoded.data }, orientation);
+    const pixels = await codecs.jpeg(joinBytes(parts), width, height, components);
+    return turn({ width, height, pixels }, orientation);
   } catch (error) {
-    if (error instanceof DataError) throw error;
     throw damaged(name, error instanceof Error ? error.message : String(error));
   }
 }
@@ -72,10 +65,11 @@ function readStructure(bytes: Uint8Array, name: string): JpegStructure {
     height: 0,
     components: 0,
     orientation: 1,
-    adobeTransform: undefined,
+    blocks: 0,
     parts: [bytes.subarray(0, 2)],
   };
   let scans = 0;
+  let scanBytes = 0;
   let at = 2;
   for (;;) {
     const start = at;
@@ -93,15 +87,21 @@ function readStructure(bytes: Uint8Array, name: string): JpegStructure {
     const content = bytes.subarray(at + 2, end);
     if (marker === START_OF_SCAN) {
       if (structure.components === 0) throw damaged(name, "pixels before the size");
-      scans++;
-      end = scanEnd(bytes, end);
+      if (++scans > MAX_SCANS) throw damaged(name, `more than ${MAX_SCANS} scans`);
+      const begin = end;
+      end = scanEnd(bytes, begin);
+      scanBytes += end - begin;
     }
     readSegment(structure, marker, content, name);
-    // Above 0xe0 are applications' segments and comments.
-    if (marker < 0xe0 || marker === ADOBE) structure.parts.push(Uint8Array.of(0xff), bytes.subarray(at - 1, end));
+    // Above are applications' segments and comments; of these two, JFIF's and Adobe's tell how the colours are stored.
+    if (marker <= 0xe0 || marker === ADOBE) structure.parts.push(Uint8Array.of(0xff), bytes.subarray(at - 1, end));
     at = end;
   }
   if (scans === 0) throw damaged(name, "no pixels");
+  // The first coefficient of a block takes a bit at least.
+  if (scanBytes * 8 < structure.blocks) {
+    throw damaged(name, `${scanBytes} bytes cannot hold the pixels of ${structure.width}x${structure.height}`);
+  }
   structure.parts.push(Uint8Array.of(0xff, END_OF_IMAGE));
   return structure;
 }
@@ -119,8 +119,7 @@ function scanEnd(bytes: Uint8Array, begin: number): number {
 
 function readSegment(structure: JpegStructure, marker: number, content: Uint8Array, name: string): void {
   if (marker >= 0xc0 && marker <= 0xcf && !NOT_FRAMES.has(marker)) readFrame(structure, marker, content, name);
-  else if (marker === EXIF) structure.orientation = exifOrientation(content) ?? structure.orientation;
-  else if (marker === ADOBE && latin1(content, 0, 5) === "Adobe") structure.adobeTransform = content[11];
+  else if (marker === EXIF) structure.orientation = orientationOf(content) ?? structure.orientation;
 }
 
 function readFrame(structure: JpegStructure, marker: number, content: Uint8Array, name: string): void {
@@ -145,52 +144,21 @@ function readFrame(structure: JpegStructure, marker: number, content: Uint8Array
     );
   }
   if (components !== 1 && components !== 3 && components !== 4) throw damaged(name, `${components} colour components`);
+  const samplings = Array.from({ length: components }, (_, c) => content[7 + c * 3]);
+  const across = samplings.map((sampling) => sampling >> 4);
+  const down = samplings.map((sampling) => sampling & 15);
   for (let c = 0; c < components; c++) {
-    const sampling = content[7 + c * 3];
-    if (sampling >> 4 < 1 || sampling >> 4 > 4 || (sampling & 15) < 1 || (sampling & 15) > 4) {
-      throw damaged(name, `sampling factors ${sampling.toString(16)}`);
-    }
+    if (across[c] < 1 || across[c] > 4 || down[c] < 1 || down[c] > 4)
+      throw damaged(name, `sampling factors ${samplings[c].toString(16)}`);
+    const columns = Math.ceil((width * across[c]) / Math.max(...across) / 8);
+    const rows = Math.ceil((height * down[c]) / Math.max(...down) / 8);
+    structure.blocks += columns * rows;
   }
   Object.assign(structure, { width, height, components });
 }
 
-/** Orientation of an EXIF segment: tag 0x0112 of its first directory (TIFF 6.0); undefined where it has none. */
-function exifOrientation(content: Uint8Array): number | undefined {
-  if (latin1(content, 0, 6) !== "Exif\0\0" || content.length < 14) return undefined;
-  const tiff = new DataView(content.buffer, content.byteOffset + 6, content.byteLength - 6);
-  const little = tiff.getUint16(0) === 0x4949;
-  const directory = tiff.getUint32(4, little);
-  if (directory + 2 > tiff.byteLength) return undefined;
-  const entries = tiff.getUint16(directory, little);
-  for (let entry = directory + 2; entry < directory + 2 + entries * 12 && entry + 12 <= tiff.byteLength; entry += 12) {
-    if (tiff.getUint16(entry, little) !== 0x0112) continue;
-    const orientation = tiff.getUint16(entry + 8, little);
-    return orientation >= 1 && orientation <= 8 ? orientation : undefined;
-  }
-  return undefined;
-}
-
-/** Turns and mirrors a picture as its EXIF orientation says. */
-function turn(picture: Picture, orientation: number): Picture {
-  if (orientation === 1) return picture;
-  const { width, height, pixels } = picture;
-  // From 5 on, the axes are swapped; the tables say which of the stored axes then run backwards.
-  const swap = orientation >= 5;
-  const flipX = [2, 3, 7, 8].includes(orientation);
-  const flipY = [3, 4, 6, 7].includes(orientation);
-  const outWidth = swap ? height : width;
-  const outHeight = swap ? width : height;
-  const out = new Uint8Array(pixels.length);
-  for (let y = 0; y < outHeight; y++) {
-    for (let x = 0; x < outWidth; x++) {
-      const storedX = swap ? y : x;
-      const storedY = swap ? x : y;
-      const from = ((flipY ? height - 1 - storedY : storedY) * width + (flipX ? width - 1 - storedX : storedX)) * 3;
-      const to = (y * outWidth + x) * 3;
-      for (let c = 0; c < 3; c++) out[to + c] = pixels[from + c];
-    }
-  }
-  return { width: outWidth, height: outHeight, pixels: out };
+function orientationOf(content: Uint8Array): number | undefined {
+  return latin1(content, 0, 6) === "Exif\0\0" ? exifOrientation(content.subarray(6)) : undefined;
 }
 
 function latin1(bytes: Uint8Array, begin: number, end: number): string {

@@ -1,7 +1,7 @@
-/** Reads a picture from a file (Node); what is in the bytes is picture.ts's. */
+/** Reads a picture from a file (Node); what is in the bytes is decode-wasm.ts's. */
 import { readFile, stat } from "node:fs/promises";
 import { DataError } from "../core/errors.js";
-import { decodePicture } from "./picture.js";
+import { decodePicture } from "./decode-wasm.js";
 import type { Picture } from "./pixels.js";
 
 /** Refused before it is read: MAX_PIXELS of incompressible 16-bit RGBA would be smaller. */

@@ -1,5 +1,6 @@
 /**
- * What a decoded picture is, and moving its pixels between the two layouts. The layer below picture.ts, png.ts and jpeg.ts.
+ * What a decoded picture is, what decodes one, and moving its pixels between the two layouts. The layer below picture.ts, png.ts, jpeg.ts
+ * and webp.ts.
  */
 
 /** A picture: 8-bit RGB, interleaved, row by row from the top left: `pixels[(y * width + x) * 3 + channel]`. */
@@ -11,6 +12,22 @@ export interface Picture {
 
 /** Pictures with more are refused before memory is taken: no photographs, but mistakes or attacks. */
 export const MAX_PIXELS = 100_000_000;
+
+/**
+ * A host's decoders of what png.ts does not do. They are given whole files whose structure and size were checked, without metadata, and
+ * throw an Error that says in a few words why there is no picture.
+ */
+export interface Codecs {
+  /** RGB of a JPEG of 1, 3 or 4 colour components. */
+  jpeg(file: Uint8Array, width: number, height: number, components: number): Promise<Uint8Array>;
+  /** RGB, over white, of a WebP that is no animation. */
+  webp(file: Uint8Array, width: number, height: number): Promise<Uint8Array>;
+}
+
+/** A sample of 0..max with that alpha over white, as a byte, rounded once. */
+export function overWhite(sample: number, alpha: number, max: number): number {
+  return Math.floor(((sample * alpha + max * (max - alpha)) / (max * max)) * 255 + 0.5);
+}
 
 /** The RGB planes of a picture: `[3, height, width]`. */
 export function toPlanes({ pixels }: Picture): Uint8Array {

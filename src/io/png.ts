@@ -4,7 +4,7 @@
  * misreads interlaced pictures below 8 bits); zlib itself is fflate's, through vendor/pictures.ts.
  */
 import { DataError, UsageError } from "../core/errors.js";
-import { joinBytes, MAX_PIXELS, type Picture } from "./pixels.js";
+import { joinBytes, MAX_PIXELS, overWhite, type Picture } from "./pixels.js";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -285,11 +285,6 @@ function painter({ colourType, depth, palette, transparency }: Png, name: string
 /** Chunk tRNS of a picture without palette: one 16-bit sample a channel. */
 function transparentColour(bytes: Uint8Array): number[] {
   return Array.from({ length: bytes.length / 2 }, (_, c) => bytes[c * 2] * 256 + bytes[c * 2 + 1]);
-}
-
-/** A sample of 0..max with that alpha over white, as a byte, rounded once. */
-function overWhite(sample: number, alpha: number, max: number): number {
-  return Math.floor(((sample * alpha + max * (max - alpha)) / (max * max)) * 255 + 0.5);
 }
 
 function chunk(type: string, content: Uint8Array): Uint8Array {

@@ -1,55 +1,12 @@
 /** The library in a real browser, from dist/ as it is: the same bits as in Node, and not one complaint in the console. */
 import { readFile } from "node:fs/promises";
-import type { BrowserContext, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import * as verydeep from "#src/index.js";
-import { chromiumPath, launchChromium } from "./chromium.js";
-import { type Site, serve } from "./serve.js";
+import { browserTests, run } from "./pages.js";
 import { classify, trainTiny } from "./tiny-training.js";
 
-/** Each takes a second or two. */
-const LIMIT_MS = 60_000;
-
-let site: Site;
-let browser: { context: BrowserContext; close(): Promise<void> };
-
-const program = chromiumPath;
-if (program === undefined) {
-  console.log("SKIPPED the browser: neither Chromium nor Chrome is here; apt-get install chromium, or set CHROMIUM");
-} else {
-  test.before(async () => {
-    site = await serve();
-    browser = await launchChromium(program);
-  });
-  test.after(async () => {
-    await browser.close();
-    await site.close();
-  });
-}
-const browserTest = program === undefined ? test.skip : test;
-
-/** Evaluates code in a page; a page that says nothing fails its test rather than hanging all. */
-async function run(page: Page, code: string): Promise<unknown> {
-  const late = new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`the page gave no answer in ${LIMIT_MS / 1000} s`)), LIMIT_MS).unref();
-  });
-  return Promise.race([page.evaluate(code), late]);
-}
-
-/** A page of the site, what its console said, and what it asked for in vain. */
-async function openPage(): Promise<{ page: Page; complaints: string[] }> {
-  const page = await browser.context.newPage();
-  const complaints: string[] = [];
-  page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
-  page.on("response", (response) => {
-    if (response.status() >= 400) complaints.push(`${response.status()}: ${response.url()}`);
-  });
-  await page.goto(site.url);
-  return { page, complaints };
-}
+const { browserTest, openPage, paths } = browserTests(test);
 
 browserTest("A-LRN on shapes, 6 steps: losses and weights of the page have the bits of Node's", async () => {
   const { page, complaints } = await openPage();
@@ -64,12 +21,12 @@ browserTest("A-LRN on shapes, 6 steps: losses and weights of the page have the b
   assert.equal(found, expected);
   // Of the two builds of the kernels only one is fetched, and no code of Node's.
   assert.equal(
-    site.paths.filter((path) => path.endsWith(".wasm")),
+    paths().filter((path) => path.endsWith(".wasm")),
     ["/dist/wasm/kernels.wasm"],
   );
   const nodes = ["/dist/index.js", "/dist/engine.js", "/dist/backend/wasm/pool.js"];
   assert.equal(
-    site.paths.filter((path) => nodes.includes(path)),
+    paths().filter((path) => nodes.includes(path)),
     [],
   );
   await page.close();
@@ -85,7 +42,7 @@ browserTest(
       .then(([verydeep, { trainTiny }]) => trainTiny(verydeep, "auto"))`,
     );
     assert.equal(found, await trainTiny(verydeep, "relaxed"));
-    assert.ok(site.paths.includes("/dist/wasm/kernels-relaxed.wasm"));
+    assert.ok(paths().includes("/dist/wasm/kernels-relaxed.wasm"));
     const tier = await run(
       page,
       `import("/dist/browser.js").then(({ createEngine }) => createEngine({ deterministic: true })).then(({ tier }) => tier)`,

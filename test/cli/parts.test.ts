@@ -155,9 +155,10 @@ test("classify: one bad picture among many does not stop the rest", async () => 
   assert.is(json.stderr.text(), "");
 });
 
-test("listPictures: PNG and JPEG files by name; a folder without any is a UsageError", async () => {
+test("listPictures: PNG, JPEG and WebP files by name; a folder without any is a UsageError", async () => {
   const names = (await listPictures(fixtures)).map((file) => path.basename(file));
-  assert.is(names[0], "baseline.jpg");
+  assert.is(names[0], "animation-placed.webp");
+  assert.ok(names.includes("baseline.jpg") && names.includes("rgb.png"));
   assert.not.ok(names.includes("pictures.json"));
   const folder = mkdtempSync(path.join(tmpdir(), "verydeep-list-"));
   writeFileSync(path.join(folder, "a.txt"), "");
@@ -165,7 +166,7 @@ test("listPictures: PNG and JPEG files by name; a folder without any is a UsageE
     [folder, path.join(folder, "no")].map((where) => listPictures(where).then(String, String)),
   );
   assert.equal(failures, [
-    `UsageError: verydeep: no picture in the folder (folder ${folder}). Put PNG or JPEG files there.`,
+    `UsageError: verydeep: no picture in the folder (folder ${folder}). Put PNG, JPEG or WebP files there.`,
     `UsageError: verydeep: the folder cannot be read (folder ${path.join(folder, "no")}, ENOENT). Name a folder of pictures.`,
   ]);
   rmSync(folder, { recursive: true });

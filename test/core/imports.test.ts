@@ -46,7 +46,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "create-engine.ts",
   ],
   "index.ts": ["data", "io", "train", "report", "runs", "engine.ts", "portable.ts"],
-  "browser.ts": ["engine-browser.ts", "portable.ts"],
+  "browser.ts": ["io", "engine-browser.ts", "portable.ts"],
   cli: ["core", "nn", "optim", "models", "data", "io", "train", "runs", "profile", "engine.ts", "vendor"],
 };
 

@@ -91,7 +91,7 @@ test("a bad picture: fails by name; skipped, the next good one takes its place, 
     await writeFile(set.files[4], JPEG.subarray(0, 300));
     await writeFile(set.files[47], "");
     const message = (index: number, what: string): string =>
-      `decodePicture: ${set.files[index]} is not a PNG or JPEG picture (${what}). Convert it to one of them.`;
+      `decodePicture: ${set.files[index]} is not a PNG, JPEG or WebP picture (${what}). Convert it to one of them.`;
     const ordered = { ...TRAINING, shuffle: false };
     const before: Batch[] = [];
     await failsWith(

@@ -24,6 +24,8 @@ test("train, val, test: classes and files by code unit; other, hidden and nested
     "train/b/2.png": "",
     "train/b/10.JPG": "",
     "train/b/Z.jpeg": "",
+    "train/b/a.WebP": "",
+    "train/b/a.gif": "",
     "train/b/notes.txt": "",
     "train/b/.hidden.png": "",
     "train/b/deeper/3.png": "",
@@ -44,6 +46,7 @@ test("train, val, test: classes and files by code unit; other, hidden and nested
       "train/b/10.JPG:1",
       "train/b/2.png:1",
       "train/b/Z.jpeg:1",
+      "train/b/a.WebP:1",
       "train/Ä/1.png:2",
     ]);
     assert.equal(summary(splits.validation, directory), ["val/b/1.png:1"]);
@@ -136,7 +139,7 @@ test("bad folders: missing, empty, one class, empty class, unknown class, two of
   await fails(
     { "train/a/1.png": "", "train/b/1.gif": "", "val/a/1.png": "" },
     (directory) =>
-      `folder: a class has no pictures (${path.join(directory, "train", "b")} 0 PNG or JPEG files). Add some, or remove the folder.`,
+      `folder: a class has no pictures (${path.join(directory, "train", "b")} 0 PNG, JPEG or WebP files). Add some, or remove the folder.`,
   );
   await fails(
     { "train/a/1.png": "", "train/b/1.png": "", "val/c/1.png": "" },

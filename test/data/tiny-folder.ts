@@ -46,9 +46,11 @@ export function setOf(directory: string, files: readonly string[]): FolderDatase
   };
 }
 
-/** Runs with a set of 24 cats and 24 dogs, one of them a JPEG. */
+const WEBP = readFileSync(fileURLToPath(new URL("../fixtures/pictures/lossy.webp", import.meta.url)));
+
+/** Runs with a set of 24 cats and 24 dogs, one of them a JPEG, one a WebP. */
 export async function withSet(run: (set: FolderDataset, directory: string) => Promise<void>): Promise<void> {
-  const files = { ...(await twoClasses(24)), "cat/005.png": JPEG };
+  const files = { ...(await twoClasses(24)), "cat/005.png": JPEG, "dog/005.png": WEBP };
   await withFolder(files, (directory) => run(setOf(directory, Object.keys(files).sort()), directory));
 }
 

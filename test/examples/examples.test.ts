@@ -89,7 +89,7 @@ test("server.js: 20 pictures at once, one that is none, a wrong method; ends whe
     assert.is(answers[0].length, 3);
     const none = await post(new TextEncoder().encode("no picture"));
     assert.is(none.status, 400);
-    assert.match((await none.json()).error, /not a PNG or JPEG picture/);
+    assert.match((await none.json()).error, /not a PNG, JPEG or WebP picture/);
     assert.is((await fetch(url)).status, 405);
     // Windows has no signals that a process could answer: there the process just ends.
     const ended = new Promise((resolve) => child.once("exit", resolve));
