@@ -15,7 +15,7 @@ export const MAX_PIXELS = 100_000_000;
 
 /**
  * A host's decoders of what png.ts does not do. They are given whole files whose structure and size were checked, without metadata, and
- * throw an Error that says in a few words why there is no picture.
+ * throw an Error that says in a few words why there is no picture; one of ours where that is not the picture's fault.
  */
 export interface Codecs {
   /** RGB of a JPEG of 1, 3 or 4 colour components. */

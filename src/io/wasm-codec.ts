@@ -3,6 +3,7 @@
  * and after a large picture, the instance is dropped: what a damaged file left in its memory reaches no other picture. Which functions to
  * call is decode-wasm.ts's.
  */
+import { BackendError } from "../core/errors.js";
 
 /** An instance whose memory grew above is dropped after the picture: WebAssembly's memory never shrinks. */
 const MAX_KEPT_BYTES = 64 * 2 ** 20;
@@ -21,11 +22,15 @@ export class WasmCodec {
 
   /**
    * Runs a piece of work, synchronous, on an instance.
-   * @throws Error, in a few words, where the work throws, the library stops, or memory is short.
+   * @throws Error, in a few words, where the work throws, the library stops, or memory is short; BackendError where there is no library.
    */
   async use<T>(work: (codec: CodecMemory) => T): Promise<T> {
     this.#module ??= this.read().then((bytes) => WebAssembly.compile(bytes));
-    const module = await this.#module;
+    const module = await this.#module.catch((error: unknown) => {
+      throw new BackendError(
+        `decodePicture: the codec cannot be loaded (${String(error)}). Install the package again; in a clone, run npm install first.`,
+      );
+    });
     const exports: WebAssembly.Exports =
       this.#idle ??
       new WebAssembly.Instance(

@@ -2,7 +2,7 @@
  * WebP (RFC 9649): checks the container and the sizes, hands the coded picture to the host's codec without metadata, and turns it as its
  * EXIF orientation says (orientation.ts). Of an animation it takes the first frame, in its place on a white canvas.
  */
-import { DataError } from "../core/errors.js";
+import { DataError, VerydeepError } from "../core/errors.js";
 import { exifOrientation, turn } from "./orientation.js";
 import { type Codecs, joinBytes, MAX_PIXELS, type Picture } from "./pixels.js";
 
@@ -53,6 +53,7 @@ export async function decodeWebp(codecs: Codecs, bytes: Uint8Array, name: string
   try {
     pixels = await codecs.webp(joinBytes(still(frame)), width, height);
   } catch (error) {
+    if (error instanceof VerydeepError) throw error;
     throw damaged(name, error instanceof Error ? error.message : String(error));
   }
   const whole = width === canvas.width && height === canvas.height;

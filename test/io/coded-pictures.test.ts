@@ -4,8 +4,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { DataError } from "#src/core/errors.js";
+import { BackendError, DataError } from "#src/core/errors.js";
 import { decodePicture } from "#src/io/decode-wasm.js";
+import { decodeWith } from "#src/io/picture.js";
 import { WasmCodec } from "#src/io/wasm-codec.js";
 import { fails } from "./fails.js";
 
@@ -132,7 +133,12 @@ test("a progressive JPEG of a thousand scans is refused", async () => {
     ...Array.from({ length: 1000 }, () => scan),
     bytes.subarray(second),
   ]);
-  await fails(decodePicture(many, "x.jpg"), DataError, "more than 256 scans");
+  await fails(decodePicture(many, "x.jpg"), DataError, "more than 256 scans of 27x23");
+  // Fewer where there are more pixels.
+  const frame = many.indexOf(Buffer.from([0xff, 0xc2]));
+  many.writeUInt16BE(4_000, frame + 5);
+  many.writeUInt16BE(5_000, frame + 7);
+  await fails(decodePicture(many, "x.jpg"), DataError, "more than 160 scans of 5000x4000");
 });
 
 test("the content decides: a WebP among JPEGs, a JPEG cut after a WebP's name", async () => {
@@ -184,6 +190,21 @@ test("a codec is kept for the next picture, but not after a failure, nor with mu
   assert.is(await codec.use(first), 0);
   await codec.use((memory) => memory.call("grow", 1100));
   assert.is(await codec.use(first), 0);
+});
+
+test("a codec whose file is missing is no fault of the picture", async () => {
+  const codec = new WasmCodec(async () => {
+    throw new Error("ENOENT");
+  });
+  const text = "decodePicture: the codec cannot be loaded (Error: ENOENT). Install the package again;";
+  await fails(
+    codec.use(() => 0),
+    BackendError,
+    text,
+  );
+  const codecs = { jpeg: () => codec.use(() => new Uint8Array(3)), webp: () => codec.use(() => new Uint8Array(3)) };
+  await fails(decodeWith(codecs, read("noise-420.jpg")), BackendError, text);
+  await fails(decodeWith(codecs, read("lossy.webp")), BackendError, text);
 });
 
 function read(name: string): Uint8Array {

@@ -45,6 +45,9 @@ installedTest("the installed command trains: train --data shapes:500 --epochs 1"
     cwd: folder,
   });
   assert.match(classified.stdout, /heart\.png\n +[\d.]+ %/);
+  const pictures = ["noise-420.jpg", "lossy.webp"].map((name) => path.join(root, "test/fixtures/pictures", name));
+  const decoded = await run(process.execPath, [main, "classify", ...pictures], { cwd: folder });
+  assert.match(decoded.stdout, /noise-420\.jpg\n +[\d.]+ %[\s\S]*lossy\.webp\n +[\d.]+ %/);
 });
 
 /** What an application might write, with types that would not fit if they were missing. */
