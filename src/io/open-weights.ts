@@ -38,6 +38,12 @@ const FORMATS: readonly Format[] = [
     matches: ({ text, name }) => /^\s*\{/.test(text) && (/"weight_map"/.test(text) || /\.index\.json$/.test(name)),
     open: async (reader) => (await import("./safetensors-shards.js")).openSafetensorsIndex(reader),
   },
+  {
+    name: "TensorFlow.js layers (model.json)",
+    matches: ({ text, name }) =>
+      /^\s*\{/.test(text) && (/"(modelTopology|weightsManifest)"/.test(text) || /^model.*\.json$/.test(name)),
+    open: async (reader) => (await import("./tfjs.js")).openTfjs(reader),
+  },
 ];
 
 /**
