@@ -49,6 +49,8 @@ export {
   linearForward,
   linearPackInput,
 } from "./linear";
+export { linearForwardF16, linearForwardVectorF16, linearScaleInputF16 } from "./linear-f16";
+export { linearForwardInt8, linearRoundInputInt8 } from "./linear-int8";
 export { gemmMicroApart1x8, gemmMicroApart4x8, gemmMicroApart4x16, linearBackwardInputRows } from "./linear-rows";
 export { linearForwardVector } from "./linear-vector";
 export { linearBackwardWeight, linearMicroUpdate4x8, linearPackGradient, linearUpdateWeight } from "./linear-weight";

@@ -49,3 +49,34 @@ export function sumLanes(v: v128): f32 {
 export function rotateLanes(v: v128, bits: i32): v128 {
   return v128.or(i32x4.shl(v, bits), i32x4.shr_u(v, 32 - bits));
 }
+
+/**
+ * The upper 16 bits of eight halves as float32, each times 2^-112: sign, three zeros, a half's exponent, seven bits of mantissa. Exact; but a
+ * subnormal half becomes a subnormal float32, which is slow on some machines, and infinities and NaN become finite.
+ */
+// @ts-ignore: decorator
+@inline
+export function halfTops(halves: v128): v128 {
+  return v128.and(i16x8.shr_s(halves, 3), i16x8.splat(<i16>0x8fff));
+}
+
+/** The lower 16 bits: the last three of mantissa. */
+// @ts-ignore: decorator
+@inline
+export function halfBottoms(halves: v128): v128 {
+  return i16x8.shl(halves, 13);
+}
+
+/** The first four float32 of such upper and lower bits. */
+// @ts-ignore: decorator
+@inline
+export function joinLow(tops: v128, bottoms: v128): v128 {
+  return v128.shuffle<i16>(bottoms, tops, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+/** The last four. */
+// @ts-ignore: decorator
+@inline
+export function joinHigh(tops: v128, bottoms: v128): v128 {
+  return v128.shuffle<i16>(bottoms, tops, 4, 12, 5, 13, 6, 14, 7, 15);
+}

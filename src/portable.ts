@@ -1,5 +1,13 @@
 /** The part of the public library that works wherever JavaScript does; nothing below it knows Node. index.ts and browser.ts add to it. */
-export type { DataType, HostArray, KernelName, MemoryUse, RandomStream, Tier } from "./backend/backend.js";
+export type {
+  DataType,
+  HostArray,
+  KernelName,
+  MemoryUse,
+  QuantizedType,
+  RandomStream,
+  Tier,
+} from "./backend/backend.js";
 export { Engine } from "./core/engine.js";
 export {
   BackendError,

@@ -5,8 +5,14 @@
  * Adding a kernel: name it in {@link KernelTable} and {@link KERNEL_WRITES}; no backend compiles until it has it.
  */
 
-/** Element types of tensors. `float32` is stored as float64 by a backend that computes in double precision. */
-export type DataType = "float32" | "int32" | "uint8";
+/**
+ * Element types of tensors. `float32` is stored as float64 by a backend that computes in double precision. `float16` and `int8` are types
+ * of weights alone.
+ */
+export type DataType = "float32" | "int32" | "uint8" | QuantizedType;
+
+/** What weights may be kept as, in fewer bits than float32. */
+export type QuantizedType = "float16" | "int8";
 
 /**
  * All sizes of a 2-D convolution. x [batch, inC, inH, inW], weight [outC, inC / groups, kH, kW], y [batch, outC, outH, outW].
@@ -86,6 +92,11 @@ export interface LinearShape {
   readonly batch: number;
   readonly inFeatures: number;
   readonly outFeatures: number;
+}
+
+/** A linear layer whose weight is kept in fewer bits: row o is what is stored times scale[o]. */
+export interface QuantizedLinearShape extends LinearShape {
+  readonly weightType: QuantizedType;
 }
 
 /** Tensors of [batch, channels, plane]; `size` channels in a window. */
@@ -244,6 +255,11 @@ export interface KernelTable {
   /** The work of a linearBackwardWeight and of the sgd that takes its result, which is never stored. */
   linearUpdateWeight: Kernel<LinearUpdateShape, "x" | "dy" | "param" | "velocity", "param" | "velocity">;
   linearBackwardBias: Kernel<LinearShape & Accumulate, "dy", "dBias">;
+  /**
+   * y = x · (weight · scale)ᵀ + bias. With int8 each image of x is first rounded to multiples of its largest magnitude / 32767, to the
+   * nearest, ties to even; an image that is not finite throughout has outputs of NaN.
+   */
+  linearQuantizedForward: Kernel<QuantizedLinearShape & Rectify, "x" | "weight" | "scale" | "bias", "y">;
   maxPool2dForward: Kernel<Pool2dShape, "x", "y" | "winners">;
   maxPool2dBackward: Kernel<Pool2dShape, "dy" | "winners", "dx">;
   avgPool2dForward: Kernel<AvgPool2dShape, "x", "y">;
@@ -328,6 +344,7 @@ export const KERNEL_WRITES: { readonly [K in KernelName]: readonly KernelTable[K
   linearBackwardWeight: ["dWeight"],
   linearUpdateWeight: ["param", "velocity"],
   linearBackwardBias: ["dBias"],
+  linearQuantizedForward: ["y"],
   maxPool2dForward: ["y", "winners"],
   maxPool2dBackward: ["dx"],
   avgPool2dForward: ["y"],
@@ -429,6 +446,15 @@ export interface Upload {
   readonly data: HostArray;
 }
 
+/** Bytes of an element in memory; a backend may store float32 in more. */
+export const ELEMENT_BYTES: { readonly [T in DataType]: number } = {
+  float32: 4,
+  int32: 4,
+  uint8: 1,
+  float16: 2,
+  int8: 1,
+};
+
 /** Host arrays that may be uploaded; converted to the tensor's element type. */
 export type HostArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
@@ -524,8 +550,8 @@ export interface Backend {
   /** What a call of this kernel makes of its weight alone and works on; null where nothing is worth keeping. */
   derivedOf(call: KernelCall<unknown>): Derived | null;
   /**
-   * Overwrites a float32 tensor in a buffer, between programs: `source` puts its values, little-endian float32, into the bytes that it
-   * is given. They are the tensor's memory itself where the host reaches that.
+   * Overwrites a tensor in a buffer, between programs: `source` puts its values, little-endian and of the tensor's type, into the bytes that
+   * it is given. They are the tensor's memory itself where the host reaches that.
    */
   writeFrom(place: Place, source: ByteSource): Promise<void>;
   /** Throws BackendError, naming `label`, when memory is full. */
@@ -533,7 +559,7 @@ export interface Backend {
   release(buffer: Buffer): void;
   /** Gives the slots memory and performs the uploads. One plan at a time: the previous one's slots end here. */
   load(plan: Plan): Promise<LoadedPlan>;
-  /** Copies `length` elements out, from element `begin`. Only between loads. */
+  /** Copies `length` elements out, from element `begin`; float16 as float32. Only between loads. */
   read(place: Place, begin: number, length: number): Promise<HostArray>;
   memory(): MemoryUse;
   close(): Promise<void>;

@@ -38,6 +38,8 @@ export interface Op<Inputs extends OpInputs, Options, S, Saved> {
   backward(engine: Engine, shape: S, dy: Tensor, saved: Saved, gradients: Gradients<Inputs>): void;
   /** Roles whose gradient kernels can add to their output: parameters' gradients go straight to their place. */
   readonly accumulates: readonly (keyof Inputs & string)[];
+  /** Roles of which `infer` checks the element type; all others are float32. */
+  readonly typed?: readonly (keyof Inputs & string)[];
 }
 
 /** One step of the tape. */
@@ -69,7 +71,7 @@ export function apply<Inputs extends OpInputs, Options, S, Saved>(
     throw new UsageError(`${op.name}: the inputs belong to different engines. Create all of them with one engine.`);
   }
   for (const [role, tensor] of Object.entries(inputs)) {
-    if (tensor && tensor.dtype !== "float32" && role !== "labels") {
+    if (tensor && tensor.dtype !== "float32" && role !== "labels" && !op.typed?.includes(role)) {
       throw new ShapeError(
         `${op.name}: ${role} must be a float32 tensor (${role} ${tensor.dtype} ${formatShape(tensor.shape)}). Give Float32Array values.`,
       );

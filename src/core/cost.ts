@@ -9,6 +9,7 @@ import {
   type Conv2dShape,
   type CopyShape,
   type DataType,
+  ELEMENT_BYTES,
   KERNEL_WRITES,
   type KernelName,
   type KernelTable,
@@ -47,6 +48,7 @@ const FLOPS: { readonly [K in KernelName]?: (s: ShapeOf<K>) => number } = {
   linearBackwardInput: linearFlops,
   linearBackwardWeight: linearFlops,
   linearUpdateWeight: linearFlops,
+  linearQuantizedForward: linearFlops,
   peakProbe: ({ grains, products }) => grains * products * 2 * rows * columns * terms,
 };
 
@@ -79,7 +81,7 @@ export function bytesOf<K extends KernelName>({ kernel, shape, tensors }: Costed
   for (const [role, tensor] of Object.entries(tensors)) {
     if (tensor === null) continue;
     const times = updated.includes(role) || (accumulates && writes.includes(role)) ? 2 : 1;
-    bytes += times * (moved ?? tensor.size) * (tensor.dtype === "uint8" ? 1 : 4);
+    bytes += times * (moved ?? tensor.size) * ELEMENT_BYTES[tensor.dtype];
   }
   return bytes;
 }

@@ -87,8 +87,9 @@ export class Engine {
     return parameter;
   }
 
-  private keptStorage(shape: Shape, label: string): Storage {
-    const storage = new Storage(sizeOf(shape), "float32", "kept", label);
+  /** The memory of a kept tensor, without values; `label` names it in errors. */
+  keptStorage(shape: Shape, label: string, dtype: DataType = "float32"): Storage {
+    const storage = new Storage(sizeOf(shape), dtype, "kept", label);
     this.finalizer.register(storage, storage.memory);
     return storage;
   }

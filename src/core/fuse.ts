@@ -4,7 +4,7 @@
  * scope, saved by a tape that lives on, a gradient without zeroGrad() behind it), not awaited, and no other call touches it. The
  * fused call runs where the layer's own stood.
  *
- *   conv2dForward → reluForward             conv2dForward with relu            (linearForward alike)
+ *   conv2dForward → reluForward             conv2dForward with relu            (linearForward, linearQuantizedForward alike)
  *   conv2dForward with relu → maxPool2dForward   conv2dMaxPool2dForward: 2x2 windows of even maps, where nobody needs the winners
  *   conv2dBackwardInput → reluBackward      conv2dBackwardInput with a mask    (linearBackwardInput alike)
  *   linearBackwardWeight → sgd              linearUpdateWeight: runs in the place of the sgd, and the gradient is never stored
@@ -17,7 +17,7 @@ import type { Storage } from "./storage.js";
 import type { Tensor } from "./tensor.js";
 
 /** Kernels that take `relu` in their shape, and those that take a `mask` and write `dx`. */
-const RECTIFY: ReadonlySet<KernelName> = new Set(["conv2dForward", "linearForward"]);
+const RECTIFY: ReadonlySet<KernelName> = new Set(["conv2dForward", "linearForward", "linearQuantizedForward"]);
 const MASK: ReadonlySet<KernelName> = new Set(["conv2dBackwardInput", "linearBackwardInput"]);
 
 /** The calls with what can be fused fused. `isObserved` tells of which values somebody outside of the list knows. */

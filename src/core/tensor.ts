@@ -93,8 +93,8 @@ export class StateTensor extends Tensor {
   }
 
   /**
-   * Overwrites all elements with what `source` puts into the bytes that it is given: little-endian float32 values. The bytes are the
-   * tensor's memory itself where that can be reached, and belong to `source` until its promise ends. Takes its turn as write() does.
+   * Overwrites all elements with what `source` puts into the bytes that it is given: little-endian values of the tensor's type. The bytes
+   * are the tensor's memory itself where that can be reached, and belong to `source` until its promise ends. Takes its turn as write() does.
    * @throws UsageError inside of a scope; whatever `source` throws, which leaves the values undefined.
    */
   async writeFrom(source: ByteSource): Promise<void> {

@@ -18,3 +18,8 @@ export { LeakyReLU, Sigmoid, Tanh } from "./layers-activation.js";
 export { BatchNorm1d, BatchNorm2d, type BatchNormLayerOptions } from "./layers-norm.js";
 export { AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool2d, ZeroPad2d } from "./layers-pool.js";
 export { Module, Sequential, type StateValue, type StateValues } from "./module.js";
+export {
+  QuantizedLinear,
+  type QuantizedLinearLayerOptions,
+  QuantizedWeight,
+} from "./quantized-linear.js";

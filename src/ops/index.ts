@@ -11,6 +11,7 @@ export { type Crop2dOptions, crop2d } from "./crop2d.js";
 export { type DropoutOptions, dropout } from "./dropout.js";
 export { add, mul, scale, sum } from "./elementwise.js";
 export { linear } from "./linear.js";
+export { linearQuantized } from "./linear-quantized.js";
 export { crossEntropy, labelRank, labelsTensor, logSoftmax } from "./loss.js";
 export { type LrnOptions, localResponseNorm } from "./lrn.js";
 export { type PadSides, pad2d } from "./pad2d.js";

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import type { Engine } from "#src/core/engine.js";
 import { Random } from "#src/core/random.js";
 import type { Parameter, Tensor } from "#src/core/tensor.js";
-import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential } from "#src/nn/index.js";
+import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, QuantizedWeight, ReLU, Sequential } from "#src/nn/index.js";
 import {
   add,
   concat,
@@ -13,6 +13,7 @@ import {
   crossEntropy,
   labelsTensor,
   linear,
+  linearQuantized,
   maxPool2d,
   relu,
   sum,
@@ -81,6 +82,15 @@ test("conv2d, relu, maxPool2d 2x2 of an even map: one call; not without relu, wi
 test("linear, relu: one call", async () => {
   const record = (x: Tensor): Tensor => relu(linear(x.viewAs([2, 16]), random(x.engine, [3, 16])));
   assert.equal(await labels(record), ["linear + relu"]);
+});
+
+test("linearQuantized, relu: one call", async () => {
+  const { engine, plans } = planningEngine();
+  const weight = new QuantizedWeight(engine, 3, 16, "int8");
+  await weight.write(new Float32Array(48));
+  const x = engine.tensor(new Float32Array(32), [2, 16]);
+  await engine.scope(() => relu(linearQuantized(x, weight, weight.scale)));
+  assert.equal(labelsOf(plans.at(-1)), ["linearQuantized + relu"]);
 });
 
 test("the convolution's value is kept, returned, or has a second consumer, before or after: two calls", async () => {

@@ -1,8 +1,14 @@
 /** Assertions on errors: their class and a part of their text. */
 import * as assert from "uvu/assert";
-import type { BackendError, DataError, UsageError, WeightsError } from "#src/core/errors.js";
+import type { BackendError, DataError, ShapeError, UsageError, WeightsError } from "#src/core/errors.js";
 
-type ErrorClass = typeof BackendError | typeof WeightsError | typeof UsageError | typeof DataError | typeof RangeError;
+type ErrorClass =
+  | typeof BackendError
+  | typeof DataError
+  | typeof ShapeError
+  | typeof UsageError
+  | typeof WeightsError
+  | typeof RangeError;
 
 /** Checks an error. Returns true, for assert.throws. */
 export function has(error: unknown, type: ErrorClass, text: string): true {

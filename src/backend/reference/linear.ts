@@ -1,6 +1,23 @@
 /** Linear layers. See kernels.ts. */
-import { OPTIMIZER_KERNELS } from "./optimizer.js";
+
+import type { HostArray } from "../backend.js";
 import { accumulateInto, applyMask, type ReferenceKernels, rectify } from "./kernel.js";
+import { OPTIMIZER_KERNELS } from "./optimizer.js";
+
+/** As KernelTable.linearQuantizedForward says, in single precision whatever the backend's. */
+function roundedTo16Bits(image: HostArray): Float64Array {
+  let largest = 0;
+  for (const value of image) largest = Math.max(largest, Math.abs(value));
+  const step = Math.fround(Math.fround(largest) / 32767);
+  const whole = (value: number): number => {
+    const nearest = Math.fround(Math.fround(value) / step) + ROUND - ROUND;
+    return Math.max(-32767, Math.min(32767, nearest));
+  };
+  return Float64Array.from(image, (value) => (step === 0 ? 0 : whole(value) * step));
+}
+
+/** Added and subtracted, it rounds a float64 to the nearest whole number, ties to even. */
+const ROUND = 1.5 * 2 ** 52;
 
 export const LINEAR_KERNELS = {
   linearForward({ batch, inFeatures, outFeatures, relu }, { x, weight, bias, y }) {
@@ -9,6 +26,19 @@ export const LINEAR_KERNELS = {
         let sum = bias ? bias[o] : 0;
         for (let i = 0; i < inFeatures; i++) sum += x[b * inFeatures + i] * weight[o * inFeatures + i];
         y[b * outFeatures + o] = sum;
+      }
+    }
+    if (relu) rectify(y);
+  },
+
+  linearQuantizedForward({ batch, inFeatures, outFeatures, weightType, relu }, { x, weight, scale, bias, y }) {
+    for (let b = 0; b < batch; b++) {
+      const image = x.subarray(b * inFeatures, (b + 1) * inFeatures);
+      const factors = weightType === "int8" ? roundedTo16Bits(image) : image;
+      for (let o = 0; o < outFeatures; o++) {
+        let sum = 0;
+        for (let i = 0; i < inFeatures; i++) sum += factors[i] * weight[o * inFeatures + i];
+        y[b * outFeatures + o] = sum * scale[o] + (bias ? bias[o] : 0);
       }
     }
     if (relu) rectify(y);

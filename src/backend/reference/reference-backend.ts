@@ -3,22 +3,24 @@
  * One ArrayBuffer per buffer and one for all slots; single-threaded; made to be read, not to be fast.
  */
 import { BackendError } from "../../core/errors.js";
-import type {
-  Backend,
-  Buffer,
-  ByteSource,
-  CallTiming,
-  DataType,
-  HostArray,
-  KernelCall,
-  KernelName,
-  LoadedPlan,
-  MemoryUse,
-  Place,
-  Plan,
-  ShapeOf,
-  Slot,
-  TensorsOf,
+import { decodeF16 } from "../../core/quantize.js";
+import {
+  type Backend,
+  type Buffer,
+  type ByteSource,
+  type CallTiming,
+  type DataType,
+  ELEMENT_BYTES,
+  type HostArray,
+  type KernelCall,
+  type KernelName,
+  type LoadedPlan,
+  type MemoryUse,
+  type Place,
+  type Plan,
+  type ShapeOf,
+  type Slot,
+  type TensorsOf,
 } from "../backend.js";
 import { referenceKernels } from "./kernels.js";
 
@@ -44,7 +46,7 @@ export class ReferenceBackend implements Backend {
   constructor(readonly precision: Precision = "float32") {}
 
   sizeBytes(length: number, dtype: DataType): number {
-    return length * (dtype === "uint8" ? 1 : dtype === "int32" ? 4 : this.precision === "float64" ? 8 : 4);
+    return length * (dtype === "float32" && this.precision === "float64" ? 8 : ELEMENT_BYTES[dtype]);
   }
 
   scratchBytes(): number {
@@ -85,8 +87,12 @@ export class ReferenceBackend implements Backend {
   }
 
   async writeFrom(place: Place, source: ByteSource): Promise<void> {
-    const bytes = new Uint8Array(place.length * 4);
+    const bytes = new Uint8Array(place.length * ELEMENT_BYTES[place.dtype]);
     await source(bytes);
+    if (place.dtype !== "float32") {
+      new Uint8Array(...this.bytesOf(place), bytes.length).set(bytes);
+      return;
+    }
     const [from, to] = [new DataView(bytes.buffer), this.view(place)];
     for (let i = 0; i < place.length; i++) to[i] = from.getFloat32(i * 4, true);
   }
@@ -115,10 +121,16 @@ export class ReferenceBackend implements Backend {
     referenceKernels[kernel](shape, arrays as TensorsOf<K, HostArray>);
   }
 
+  private bytesOf(place: Place): [bytes: ArrayBuffer, offset: number] {
+    return "slot" in place ? [this.memoryOfSlots, this.slots[place.slot].offsetBytes] : [bytesOf(place.buffer), 0];
+  }
+
+  /** A tensor's memory; of weights in fewer bits a copy, which kernels only read. */
   private view(place: Place): HostArray {
     const { length, dtype } = place;
-    const [bytes, offset] =
-      "slot" in place ? [this.memoryOfSlots, this.slots[place.slot].offsetBytes] : [bytesOf(place.buffer), 0];
+    const [bytes, offset] = this.bytesOf(place);
+    if (dtype === "float16") return decodeF16(new Uint16Array(bytes, offset, length));
+    if (dtype === "int8") return Int32Array.from(new Int8Array(bytes, offset, length));
     if (dtype === "uint8") return new Uint8Array(bytes, offset, length);
     if (dtype === "int32") return new Int32Array(bytes, offset, length);
     return this.precision === "float64"

@@ -70,6 +70,20 @@ export const LINEAR_ARGUMENTS = {
   caffe: "u32",
 } as const;
 
+export const QUANTIZED_LINEAR_ARGUMENTS = {
+  x: "u32",
+  weight: "u32",
+  scale: "u32",
+  bias: "u32",
+  y: "u32",
+  callScratch: "u32",
+  batch: "u32",
+  inFeatures: "u32",
+  outFeatures: "u32",
+  relu: "u32",
+  block: "u32",
+} as const;
+
 export const POOL2D_ARGUMENTS = {
   x: "u32",
   y: "u32",

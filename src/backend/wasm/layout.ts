@@ -3,7 +3,17 @@
  * wasm backend has the memory, the planning backend has none. Next layers down: memory.ts (the arena), lowering.ts (launches).
  */
 import { BackendError, MemoryFullError } from "../../core/errors.js";
-import type { Buffer, DataType, Derived, KernelCall, Place, Plan, PlannedCall, Room } from "../backend.js";
+import {
+  type Buffer,
+  type DataType,
+  type Derived,
+  ELEMENT_BYTES,
+  type KernelCall,
+  type Place,
+  type Plan,
+  type PlannedCall,
+  type Room,
+} from "../backend.js";
 import { derivedOf, type Launch, type LoweringOptions, lower, scratchBytes } from "./lowering.js";
 import { type Arena, WasmBuffer } from "./memory.js";
 import { tableBytes } from "./program-table.js";
@@ -58,7 +68,7 @@ export class Layout {
   }
 
   sizeBytes(length: number, dtype: DataType): number {
-    return dtype === "uint8" ? length : length * 4;
+    return length * ELEMENT_BYTES[dtype];
   }
 
   scratchBytes(call: KernelCall<unknown>): number {

@@ -9,6 +9,7 @@ import { CONV2D_LOWERINGS } from "./lowering/conv2d.js";
 import { ELEMENTWISE_LOWERINGS } from "./lowering/elementwise.js";
 import type { Addresses, DerivedAddress, Launch, Lowering, LoweringOptions } from "./lowering/launch.js";
 import { LINEAR_LOWERINGS } from "./lowering/linear.js";
+import { QUANTIZED_LINEAR_LOWERINGS } from "./lowering/linear-quantized.js";
 import { LOSS_LOWERINGS } from "./lowering/loss.js";
 import { LRN_LOWERINGS } from "./lowering/lrn.js";
 import { OPTIMIZER_LOWERINGS } from "./lowering/optimizer.js";
@@ -23,6 +24,7 @@ export type { Launch, LoweringOptions } from "./lowering/launch.js";
 const LOWERINGS: { readonly [K in KernelName]: Lowering<K> } = {
   ...CONV2D_LOWERINGS,
   ...LINEAR_LOWERINGS,
+  ...QUANTIZED_LINEAR_LOWERINGS,
   ...POOL2D_LOWERINGS,
   ...ELEMENTWISE_LOWERINGS,
   ...STRIDED_COPY_LOWERINGS,

@@ -3,6 +3,7 @@
  * Next layers down: layout.ts (what lies where, kernel calls to launches), program-table.ts (what workers do), assembly/ (kernels).
  */
 import { UsageError } from "../../core/errors.js";
+import { decodeF16 } from "../../core/quantize.js";
 import type {
   Backend,
   Buffer,
@@ -40,6 +41,15 @@ export interface WasmOptions {
   /** Where the arena starts. Tests put it above 2 GiB. */
   readonly arenaBaseBytes?: number;
 }
+
+/** Halves as their bits. */
+const VIEWS = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+  float16: Uint16Array,
+  int8: Int8Array,
+} as const satisfies { readonly [T in DataType]: unknown };
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
@@ -115,13 +125,16 @@ export class WasmBackend implements Backend {
     const source = this.view(place).subarray(begin, begin + length);
     // A copy in memory of its own: views of shared memory must not leave the backend.
     if (source instanceof Float32Array) return Float32Array.from(source);
+    if (source instanceof Uint16Array) return decodeF16(source);
     return Int32Array.from(source);
   }
 
   async writeFrom(place: Place, source: ByteSource): Promise<void> {
     // Whoever loads weights is about to run: the threads start while the bytes come.
     this.executor.prepare();
-    await source(new Uint8Array(this.memoryObject.buffer, this.layout.addressOf(place), place.length * 4));
+    await source(
+      new Uint8Array(this.memoryObject.buffer, this.layout.addressOf(place), this.sizeBytes(place.length, place.dtype)),
+    );
   }
 
   memory(): MemoryUse {
@@ -138,12 +151,9 @@ export class WasmBackend implements Backend {
     return { beginMs, endMs, algorithm: algorithmOf(call, this.layout.lowering), launches };
   }
 
-  private view(place: Place): Float32Array | Int32Array | Uint8Array {
+  private view(place: Place): Float32Array | Int32Array | Uint8Array | Int8Array | Uint16Array {
     const { buffer } = this.memoryObject;
-    const address = this.layout.addressOf(place);
-    if (place.dtype === "uint8") return new Uint8Array(buffer, address, place.length);
-    if (place.dtype === "int32") return new Int32Array(buffer, address, place.length);
-    return new Float32Array(buffer, address, place.length);
+    return new VIEWS[place.dtype](buffer, this.layout.addressOf(place), place.length);
   }
 }
 
