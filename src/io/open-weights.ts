@@ -5,6 +5,7 @@
 import { WeightsError } from "../core/errors.js";
 import type { ByteReader } from "./byte-reader.js";
 import type { WeightsFile } from "./weights-file.js";
+import { openZip } from "./zip.js";
 
 /** What a format is known by. */
 export interface FormatSigns {
@@ -12,6 +13,8 @@ export interface FormatSigns {
   readonly head: Uint8Array;
   /** The same as text, one character a byte. */
   readonly text: string;
+  /** Paths in a zip archive; none for other files. */
+  readonly entries: readonly string[];
   /** The file's name in small letters, without folders. */
   readonly name: string;
 }
@@ -32,6 +35,15 @@ const FORMATS: readonly Format[] = [
     // The length of the header is below 2^32, and the header is an object.
     matches: ({ text }) => text.slice(4, 9) === "\0\0\0\0{",
     open: async (reader) => (await import("./safetensors-format.js")).openSafetensorsFile(reader),
+  },
+  {
+    name: "PyTorch (.pth, .pt)",
+    // A zip file, a pickle of torch.save() before 1.6, and the tar files before those.
+    matches: ({ text, head, entries }) =>
+      entries.some((entry) => entry.endsWith("data.pkl")) ||
+      (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5) ||
+      text.slice(257, 262) === "ustar",
+    open: async (reader) => (await import("./pytorch.js")).openPytorch(reader),
   },
   {
     name: "safetensors in several files (index.json)",
@@ -55,7 +67,8 @@ export async function openWeights(reader: ByteReader): Promise<WeightsFile> {
     const head = await reader.read(0, Math.min(HEAD_BYTES, reader.sizeBytes));
     const text = Array.from(head, (byte) => String.fromCharCode(byte)).join("");
     const name = reader.name.replace(/^.*[\\/]/, "").toLowerCase();
-    const format = FORMATS.find(({ matches }) => matches({ head, text, name }));
+    const entries = text.startsWith("PK\x03\x04") ? [...(await openZip(reader)).entries.keys()] : [];
+    const format = FORMATS.find(({ matches }) => matches({ head, text, entries, name }));
     if (format) return await format.open(reader);
     throw new WeightsError(
       `load: ${reader.name} is of no known format (${reader.sizeBytes} bytes, the first ${hex(head)}). ` +

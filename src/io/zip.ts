@@ -29,7 +29,13 @@ export interface Zip {
    * An entry's bytes. Closing them does nothing: the archive's reader is closed by who opened it.
    * @throws WeightsError for an entry that is missing, encrypted or packed by another method; DamagedFileError for one that does not lie in the file.
    */
-  open(name: string): Promise<ByteReader>;
+  open(name: string): Promise<FilePart>;
+}
+
+/** A range of a file, as a file. */
+export interface FilePart extends ByteReader {
+  /** Where it begins in the file; 0 for what was unpacked from it. */
+  readonly begin: number;
 }
 
 const END_BYTES = 22;
@@ -56,7 +62,7 @@ export async function openZip(reader: ByteReader): Promise<Zip> {
     throw damaged(reader, `claims a directory that does not fit (${count} entries, ${sizeBytes} bytes)`, offset);
   }
   const entries = parseDirectory(await reader.read(offset, sizeBytes), count, offset, reader);
-  const inflated = new Map<string, Promise<ByteReader>>();
+  const inflated = new Map<string, Promise<FilePart>>();
   return {
     entries,
     async open(name) {
@@ -186,7 +192,7 @@ async function findData(reader: ByteReader, name: string, entry: ZipEntry, limit
   return begin;
 }
 
-async function inflate(reader: ByteReader, name: string, entry: ZipEntry, begin: number): Promise<ByteReader> {
+async function inflate(reader: ByteReader, name: string, entry: ZipEntry, begin: number): Promise<FilePart> {
   const { sizeBytes, storedBytes } = entry;
   const label = `${reader.name}, ${name}`;
   if (sizeBytes > MAX_INFLATED_BYTES || sizeBytes > storedBytes * MAX_RATIO) {
@@ -204,12 +210,12 @@ async function inflate(reader: ByteReader, name: string, entry: ZipEntry, begin:
     if (error instanceof WeightsError) throw error;
     throw damaged(reader, `cannot be unpacked (entry ${JSON.stringify(name)}: ${String(error)})`, begin);
   }
-  if (out.length === sizeBytes) return bytesReader(out, label);
+  if (out.length === sizeBytes) return { ...bytesReader(out, label), begin: 0 };
   throw damaged(reader, `unpacks to ${out.length} bytes of ${sizeBytes} (entry ${JSON.stringify(name)})`, begin);
 }
 
-/** A range of a file as a file; where that lies on disk, so does this, at an offset that path alone does not tell. */
-export function partOf(reader: ByteReader, begin: number, sizeBytes: number): ByteReader {
+/** A range of a file, as a file. Closing it does nothing. */
+export function partOf(reader: ByteReader, begin: number, sizeBytes: number): FilePart {
   const check = (offset: number, wanted: number): number => {
     if (Number.isSafeInteger(offset) && offset >= 0 && wanted >= 0 && offset + wanted <= sizeBytes)
       return begin + offset;
@@ -218,6 +224,7 @@ export function partOf(reader: ByteReader, begin: number, sizeBytes: number): By
   return {
     name: reader.name,
     sizeBytes,
+    begin,
     read: async (offset, wanted) => reader.read(check(offset, wanted), wanted),
     readInto: async (offset, target) => reader.readInto(check(offset, target.byteLength), target),
     sibling: (name) => reader.sibling(name),
