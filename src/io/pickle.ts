@@ -51,7 +51,7 @@ const STOP = 0x2e;
 
 /** Why names are refused, and what to do. */
 const ONLY_TENSORS =
-  "Nothing of it was run. If the file is yours, save its tensors alone: torch.save(model.state_dict(), path).";
+  "It may hold a whole model; nothing of it was run. If it is yours, save its tensors alone: torch.save(model.state_dict(), path).";
 
 /**
  * Reads one pickle.

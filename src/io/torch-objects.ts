@@ -2,7 +2,7 @@
  * What torch's names mean in a pickle: storages, tensors on them, and the few containers around. These are all that a pickle can make;
  * pickle.ts refuses any other name. Nothing is read here: a tensor is a storage's name, an offset, sizes and strides.
  */
-import { DamagedFileError, WeightsError } from "../core/errors.js";
+import { DamagedFileError } from "../core/errors.js";
 import { PickleDict, PickleGlobal, type PickleHost } from "./pickle.js";
 import type { StoredDtype } from "./weights-file.js";
 
@@ -96,9 +96,9 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
     ];
   }),
   ["torch.Size", makeList],
-  ["torch.device", firstArgument],
-  // How protocol 2 says bytes; no tensor is made of them.
-  ["_codecs.encode", firstArgument],
+  // Devices, and bytes as protocol 2 says them: nothing here needs them.
+  ["torch.device", () => null],
+  ["_codecs.encode", () => null],
   ["torch._utils._rebuild_tensor", makeTensor],
   ["torch._utils._rebuild_tensor_v2", makeTensor],
   ["torch._utils._rebuild_tensor_v3", makeTensorOfDtype],
@@ -151,12 +151,6 @@ export function torchHost(file: string): TorchHost {
     call,
     load(id, at) {
       const [kind, type, key, , elements, view] = Array.isArray(id) ? id : [];
-      if (kind === "module") {
-        throw new WeightsError(
-          `pytorch: ${file} holds a whole model with its code, not its tensors (byte ${at}). Nothing of it was run. ` +
-            "Save its tensors alone: torch.save(model.state_dict(), path).",
-        );
-      }
       const fail = failing("storage", at);
       const name = type instanceof PickleGlobal ? type.name : "";
       const dtype = dtypeOf(name);
