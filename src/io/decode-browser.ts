@@ -5,8 +5,8 @@
 import { decodeWith } from "./picture.js";
 import type { Codecs, Picture } from "./pixels.js";
 
-/** The canvas that pixels are read through takes so many rows at a time: browsers limit its size. */
-const STRIP_PIXELS = 4_000_000;
+/** Pixels are read through a canvas of this side at most: browsers limit canvases, and some say nothing where one is too large. */
+const TILE = 2048;
 
 const CODECS: Codecs = {
   jpeg: (file, width, height) => decode(file, "image/jpeg", width, height),
@@ -39,20 +39,25 @@ async function decode(file: Uint8Array, type: string, width: number, height: num
 function readOverWhite(bitmap: ImageBitmap): Uint8Array {
   const { width, height } = bitmap;
   const rgb = new Uint8Array(width * height * 3);
-  const rows = Math.max(1, Math.min(height, Math.floor(STRIP_PIXELS / width)));
-  const context = new OffscreenCanvas(width, rows).getContext("2d", { willReadFrequently: true });
+  const canvas = new OffscreenCanvas(Math.min(width, TILE), Math.min(height, TILE));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   if (context === null) throw new Error("the browser gives no canvas");
   context.fillStyle = "#fff";
-  let to = 0;
-  for (let top = 0; top < height; top += rows) {
-    const count = Math.min(rows, height - top);
-    context.fillRect(0, 0, width, rows);
-    context.drawImage(bitmap, 0, -top);
-    const { data } = context.getImageData(0, 0, width, count);
-    for (let from = 0; from < data.length; from += 4) {
-      rgb[to++] = data[from];
-      rgb[to++] = data[from + 1];
-      rgb[to++] = data[from + 2];
+  for (let top = 0; top < height; top += TILE) {
+    for (let left = 0; left < width; left += TILE) {
+      context.fillRect(0, 0, TILE, TILE);
+      context.drawImage(bitmap, -left, -top);
+      const columns = Math.min(TILE, width - left);
+      const rows = Math.min(TILE, height - top);
+      const { data } = context.getImageData(0, 0, columns, rows);
+      for (let y = 0, from = 0; y < rows; y++) {
+        let to = ((top + y) * width + left) * 3;
+        for (let x = 0; x < columns; x++, from += 4) {
+          rgb[to++] = data[from];
+          rgb[to++] = data[from + 1];
+          rgb[to++] = data[from + 2];
+        }
+      }
     }
   }
   return rgb;

@@ -63,27 +63,40 @@ browserTest("in a Web Worker too, and no decoder of Node's is fetched", async ()
   await page.close();
 });
 
-browserTest("a picture taller than one strip of the canvas", async () => {
+browserTest("a picture wider and higher than the canvas that it is read through", async () => {
   const { page, complaints } = await openPage();
   const found = await run(
     page,
     `(async () => {
       const { decodePicture } = await import("/dist/browser.js");
-      const canvas = new OffscreenCanvas(3000, 3001);
+      const canvas = new OffscreenCanvas(4099, 2051);
       const context = canvas.getContext("2d");
       context.fillStyle = "#f00";
-      context.fillRect(0, 0, 3000, 3001);
-      context.fillStyle = "#00f";
-      context.fillRect(0, 1333, 3000, 1);
-      context.fillRect(0, 3000, 3000, 1);
-      const blob = await canvas.convertToBlob({ type: "image/webp", quality: 1 });
-      const { width, height, pixels } = await decodePicture(new Uint8Array(await blob.arrayBuffer()));
-      const blue = [];
-      for (let y = 0; y < height; y++) if (pixels[(y * width + 1500) * 3 + 2] > 128) blue.push(y);
-      return { width, height, blue };
+      context.fillRect(0, 0, 4099, 2051);
+      context.fillStyle = "#0ff";
+      for (const [x, y] of [[0, 0], [2048, 16], [4098, 2047], [77, 2050]]) context.fillRect(x, y, 1, 1);
+      const { width, height, pixels } = await decodePicture(
+        new Uint8Array(await (await canvas.convertToBlob({ type: "image/webp", quality: 1 })).arrayBuffer()),
+      );
+      const others = [];
+      for (let i = 0; i < width * height; i++) {
+        const [r, g, b] = pixels.subarray(i * 3, i * 3 + 3);
+        if (r === 0 && g === 255 && b === 255) others.push([i % width, Math.floor(i / width)]);
+        else if (r !== 255 || g !== 0 || b !== 0) others.push([r, g, b]);
+      }
+      return { width, height, others };
     })()`,
   );
-  assert.equal(found, { width: 3000, height: 3001, blue: [1333, 3000] });
+  assert.equal(found, {
+    width: 4099,
+    height: 2051,
+    others: [
+      [0, 0],
+      [2048, 16],
+      [4098, 2047],
+      [77, 2050],
+    ],
+  });
   assert.equal(complaints, []);
   await page.close();
 });
