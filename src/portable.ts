@@ -41,6 +41,7 @@ export {
   pixelStatistics,
   splitValidation,
 } from "./data/dataset.js";
+export { imagenetNames } from "./data/imagenet.js";
 export { type Augment, Loader, type LoaderOptions } from "./data/loader.js";
 export { openBatches } from "./data/open-batches.js";
 export type { OpenBatchesOptions, PictureReader } from "./data/picture-reader.js";
