@@ -45,8 +45,8 @@ async function buildVendor() {
   const vendored = readdirSync(path.join(root, "src/vendor")).filter((file) => file.endsWith(".ts"));
   const inputs = [];
   for (const file of vendored) {
-    // The command line's packages are CommonJS and call require("node:…"); all else runs in browsers too.
-    const node = file === "command-line.ts";
+    // These files' packages are CommonJS and call require("node:…"); all else runs in browsers too.
+    const node = file === "command-line.ts" || file === "proxy.ts";
     const { metafile } = await build({
       absWorkingDir: root,
       entryPoints: [path.join(root, "src/vendor", file)],

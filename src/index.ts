@@ -13,6 +13,8 @@ export { loadModel, saveModel } from "./io/checkpoint.js";
 export { decodePicture } from "./io/decode-wasm.js";
 export { readPicture } from "./io/picture-file.js";
 export * from "./portable.js";
+export { type ManifestEntry, manifestEntries, manifestEntry } from "./pull/manifest.js";
+export { cachedWeights, type PullOptions, type PullProgress, pull } from "./pull/pull.js";
 export { writeReport } from "./report/write-report.js";
 export { loadCheckpoint, saveCheckpoint } from "./runs/checkpoint.js";
 export { type KeepOptions, keepRun } from "./runs/keep-run.js";

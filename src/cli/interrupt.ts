@@ -13,8 +13,14 @@ export interface Interruption {
   dispose(): void;
 }
 
-/** Begins to listen; until {@link Interruption.dispose}, signals do not end the process by themselves. */
-export function listenForInterrupt(output: Output): Interruption {
+/** What the first signal says where there is something to save after a step. */
+const AFTER_STEP = "Stopping after this step. Press Ctrl-C again to stop at once, without saving.";
+
+/**
+ * Begins to listen; until {@link Interruption.dispose}, signals do not end the process by themselves.
+ * @param message what to tell at the first signal.
+ */
+export function listenForInterrupt(output: Output, message = AFTER_STEP): Interruption {
   const controller = new AbortController();
   let exitCode = 0;
   const onSignal = (name: NodeJS.Signals): void => {
@@ -24,7 +30,7 @@ export function listenForInterrupt(output: Output): Interruption {
       process.exit(code);
     }
     exitCode = code;
-    output.note("Stopping after this step. Press Ctrl-C again to stop at once, without saving.");
+    output.note(message);
     controller.abort();
   };
   process.on("SIGINT", onSignal);

@@ -9,6 +9,7 @@ import { addClassify } from "./classify.js";
 import { addInfo } from "./info.js";
 import type { Output } from "./output.js";
 import { addProfile } from "./profile.js";
+import { addPull } from "./pull.js";
 import { addSummary } from "./summary.js";
 import { addTrain } from "./train.js";
 
@@ -26,6 +27,7 @@ Examples:
   verydeep train                                     learn the built-in pictures, write verydeep.safetensors
   verydeep train --data cifar10:FOLDER --width 0.5   learn CIFAR-10 from its binary files
   verydeep classify photo.jpg --weights verydeep.safetensors
+  verydeep pull vgg16                                fetch published ImageNet weights
   verydeep summary vgg16
   verydeep profile vgg16 --train --input 64          what each layer of a training step costs`;
 
@@ -78,6 +80,7 @@ function createProgram(output: Output, exit: (code: number) => void): Command {
   addSummary(program, output);
   addInfo(program, output, packageVersion());
   addProfile(program, output);
+  addPull(program, output, exit);
   return program;
 }
 

@@ -23,6 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   io: ["core", "nn", "models", "vendor"],
   train: ["core", "ops", "nn", "optim", "data"],
   profile: ["backend", "core", "ops", "nn", "optim"],
+  pull: ["core", "io", "vendor"],
   report: ["core", "train", "io", "vendor"],
   runs: ["core", "nn", "optim", "models", "data", "io", "train", "report"],
   "collect.ts": [],
@@ -45,9 +46,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "report",
     "create-engine.ts",
   ],
-  "index.ts": ["data", "io", "train", "report", "runs", "engine.ts", "portable.ts"],
+  "index.ts": ["data", "io", "pull", "train", "report", "runs", "engine.ts", "portable.ts"],
   "browser.ts": ["io", "engine-browser.ts", "portable.ts"],
-  cli: ["core", "nn", "optim", "models", "data", "io", "train", "runs", "profile", "engine.ts", "vendor"],
+  cli: ["core", "nn", "optim", "models", "data", "io", "pull", "train", "runs", "profile", "engine.ts", "vendor"],
 };
 
 /** The interface between core and the backends. */
