@@ -48,7 +48,7 @@ export type { OpenBatchesOptions, PictureReader } from "./data/picture-reader.js
 export { SHAPE_NAMES, shapes } from "./data/shapes.js";
 export { type StatisticsOptions, type TrainingStatistics, trainingStatistics } from "./data/statistics.js";
 export type { View } from "./data/view.js";
-export { decodeModel, encodeModel, type Stateful, type VggMetadata } from "./io/model-format.js";
+export { decodeModel, encodeModel, type SaveOptions, type Stateful, type VggMetadata } from "./io/model-format.js";
 export {
   encodePng,
   fitPicture,
@@ -57,6 +57,7 @@ export {
   rescalePicture,
   resizePicture,
 } from "./io/picture.js";
+export type { LinearWeights } from "./models/build-layer.js";
 export {
   type CopiedTensor,
   type InitialisationPlan,

@@ -2,25 +2,31 @@
 import type { Engine } from "../core/engine.js";
 import type { Sequential } from "../nn/module.js";
 import {
+  contentOf,
   decodeMetadata,
-  encodeMetadata,
   readModel,
   readVgg,
+  type SaveOptions,
   type Stateful,
-  tensorsOf,
   type VggMetadata,
 } from "./model-format.js";
 import { openSafetensors, type SafetensorsSource, writeSafetensors } from "./safetensors.js";
 
-export { loadState, type Stateful, type VggMetadata } from "./model-format.js";
+export { loadState, type SaveOptions, type Stateful, type VggMetadata } from "./model-format.js";
 
 /**
  * Writes a model's weights, all or nothing: after a crash the old file or the new one is whole.
- * Equal weights and metadata give equal bytes.
+ * Equal weights, metadata and options give equal bytes.
  * @throws UsageError where the path cannot be written; WeightsError for a full disk.
  */
-export async function saveModel(file: string, model: Stateful, metadata: VggMetadata): Promise<void> {
-  await writeSafetensors(file, tensorsOf(model), encodeMetadata(metadata));
+export async function saveModel(
+  file: string,
+  model: Stateful,
+  metadata: VggMetadata,
+  options: SaveOptions = {},
+): Promise<void> {
+  const { tensors, texts } = contentOf(model, metadata, options);
+  await writeSafetensors(file, tensors, texts);
 }
 
 /**

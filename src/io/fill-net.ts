@@ -3,7 +3,10 @@
  * layout. What goes where is decided in plan-net.ts; here are only the copies.
  */
 import { WeightsError } from "../core/errors.js";
+import { sizeOf } from "../core/shape.js";
+import { QuantizedWeight } from "../nn/quantized-linear.js";
 import type { Stateful } from "./model-format.js";
+import { fillQuantized } from "./quantized-state.js";
 import type { TensorPlace, WeightsFile } from "./weights-file.js";
 
 /** A place, and whether an axis of the result runs backwards: BGR to RGB. */
@@ -31,8 +34,21 @@ export async function fillNet(
         `load: ${file.name} lacks a tensor of the net (missing ${name} [${tensor.shape}]). Use the net that the file was saved from.`,
       );
     }
-    await tensor.writeFrom((bytes) => fill(file, place, tensor.shape, floatsOf(bytes)));
+    if (tensor instanceof QuantizedWeight) await fillInFewerBits(file, place, tensor);
+    else await tensor.writeFrom((bytes) => fill(file, place, tensor.shape, floatsOf(bytes)));
   }
+}
+
+/** In pieces, or as it is in the file; where the file has another layout, by way of all of its values as float32. */
+async function fillInFewerBits(file: WeightsFile, place: NetTensorPlace, weight: QuantizedWeight): Promise<void> {
+  if (!("fill" in place) && !place.permute && place.reversedAxis === undefined && (place.scale ?? 1) === 1) {
+    checkSize(file, place.tensor, place.view ?? file.tensors.get(place.tensor)?.shape ?? [], weight.shape);
+    await fillQuantized(file, place.tensor, weight);
+    return;
+  }
+  const floats = new Float32Array(weight.size);
+  await fill(file, place, weight.shape, floats);
+  await weight.write(floats);
 }
 
 async function fill(
@@ -45,15 +61,8 @@ async function fill(
     out.fill(place.fill);
     return;
   }
-  const stored = file.tensors.get(place.tensor);
-  const view = place.view ?? stored?.shape ?? [];
-  const size = view.reduce((product, side) => product * side, 1);
-  if (size !== out.length) {
-    throw new WeightsError(
-      `load: a tensor of ${file.name} does not fill the net's (${place.tensor} [${stored?.shape}], net [${shape}]). ` +
-        "Use the net that the file was saved from.",
-    );
-  }
+  const view = place.view ?? file.tensors.get(place.tensor)?.shape ?? [];
+  checkSize(file, place.tensor, view, shape);
   const { permute, reversedAxis, scale = 1 } = place;
   if (permute === undefined && reversedAxis === undefined) {
     await file.readFloats(place.tensor, 0, out);
@@ -63,6 +72,14 @@ async function fill(
     await copyPermuted(file, place.tensor, source, permute ?? shape.map((_, axis) => axis), reversedAxis, out);
   }
   if (scale !== 1) for (let i = 0; i < out.length; i++) out[i] *= scale;
+}
+
+function checkSize(file: WeightsFile, tensor: string, view: readonly number[], shape: readonly number[]): void {
+  if (sizeOf(view) === sizeOf(shape)) return;
+  throw new WeightsError(
+    `load: a tensor of ${file.name} does not fill the net's (${tensor} [${file.tensors.get(tensor)?.shape}], net [${shape}]). ` +
+      "Use the net that the file was saved from.",
+  );
 }
 
 /** Reads the tensor in chunks of whole rows (of its last axis) and puts each element where the permutation wants it. */

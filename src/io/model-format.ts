@@ -8,9 +8,11 @@ import type { StateTensor } from "../core/tensor.js";
 import { vgg } from "../models/vgg.js";
 import { type VggConfigName, vggConfigName, vggLayers, vggTensorShapes } from "../models/vgg-config.js";
 import type { Sequential } from "../nn/module.js";
+import { QuantizedWeight } from "../nn/quantized-linear.js";
 import { joinBytes } from "./pixels.js";
+import { fillQuantized, quantizedState } from "./quantized-state.js";
 import {
-  bytesFromFloats,
+  bytesFromChunk,
   encodeHeader,
   parseSafetensors,
   type SafetensorsSource,
@@ -19,6 +21,12 @@ import {
 
 /** What a file needs of a tensor. */
 type StoredTensor = Pick<StateTensor, "shape" | "read" | "writeFrom">;
+
+/** How weights are written. */
+export interface SaveOptions {
+  /** What weights of more than one dimension are stored as; biases and batch normalisation stay float32. Default float32. */
+  readonly weights?: "float32" | QuantizedWeight["type"];
+}
 
 /** Whatever has a state dictionary: a module. */
 export interface Stateful {
@@ -66,12 +74,29 @@ export async function decodeModel(
   return readVgg(parseSafetensors(bytes, name), engine, name);
 }
 
-/** The bytes that saveModel would write. Equal weights and metadata give equal bytes. */
-export async function encodeModel(model: Stateful, metadata: VggMetadata): Promise<Uint8Array> {
-  const tensors = [...tensorsOf(model)];
-  const parts = [encodeHeader(tensors, encodeMetadata(metadata))];
-  for (const { chunks } of tensors) for await (const chunk of chunks) parts.push(bytesFromFloats(chunk));
+/** The bytes that saveModel would write. Equal weights, metadata and options give equal bytes. */
+export async function encodeModel(
+  model: Stateful,
+  metadata: VggMetadata,
+  options: SaveOptions = {},
+): Promise<Uint8Array> {
+  const { tensors, texts } = contentOf(model, metadata, options);
+  const parts = [encodeHeader(tensors, texts)];
+  for (const tensor of tensors) {
+    for await (const chunk of tensor.chunks) parts.push(bytesFromChunk(chunk, tensor));
+  }
   return joinBytes(parts);
+}
+
+/** What a weights file of a model holds. */
+export function contentOf(
+  model: Stateful,
+  metadata: VggMetadata,
+  { weights = "float32" }: SaveOptions,
+): { tensors: TensorToWrite[]; texts: Record<string, string> } {
+  const texts = encodeMetadata(metadata);
+  if (weights === "float32") return { tensors: [...tensorsOf(model)], texts };
+  return { tensors: [...quantizedState(model, weights)], texts: { ...texts, quantized: weights } };
 }
 
 /** Builds the net that an opened file describes and fills it. */
@@ -109,7 +134,10 @@ export async function readModel<M extends Stateful>(
 export async function loadState(source: SafetensorsSource, model: Stateful, file: string): Promise<void> {
   const state = model.stateDict();
   checkTensors(source, new Map([...state].map(([name, tensor]) => [name, tensor.shape])), file);
-  for (const [name, tensor] of state) await tensor.writeFrom((bytes) => source.readInto(name, bytes));
+  for (const [name, tensor] of state) {
+    if (tensor instanceof QuantizedWeight) await fillQuantized(source, name, tensor);
+    else await tensor.writeFrom((bytes) => source.readInto(name, bytes));
+  }
 }
 
 /** Compares what a file has with what a model takes. @throws WeightsError */

@@ -181,19 +181,27 @@ function find(header: SafetensorsHeader, name: string, begin: number, end: numbe
   );
 }
 
+/** What tensors are written as. */
+export type WrittenDtype = "F32" | "F16" | "I8";
+
+/** Values to be written: float32, halves as their bits, int8. */
+export type WrittenChunk = Float32Array | Uint16Array | Int8Array;
+
 /** A tensor to be written. */
 export interface TensorSpec {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Default F32. */
+  readonly dtype?: WrittenDtype;
 }
 
 /** A tensor with its values, in order, in chunks of any size. */
 export interface TensorToWrite extends TensorSpec {
-  readonly chunks: AsyncIterable<Float32Array> | Iterable<Float32Array>;
+  readonly chunks: AsyncIterable<WrittenChunk> | Iterable<WrittenChunk>;
 }
 
 /**
- * The start of a file of float32 tensors: length field and header, padded so that the tensors begin at a multiple of 8 bytes.
+ * The start of a file: length field and header, padded so that the tensors begin at a multiple of 8 bytes.
  * Depends on the arguments alone: equal tensors and metadata give equal bytes.
  * @throws WeightsError for a name that occurs twice or is reserved, or a shape that is none.
  */
@@ -202,20 +210,20 @@ export function encodeHeader(tensors: readonly TensorSpec[], metadata: Readonly<
   if (Object.keys(metadata).length > 0) parts.push(`${quote(METADATA_KEY)}:${JSON.stringify(metadata)}`);
   const names = new Set<string>();
   let offset = 0;
-  for (const { name, shape } of tensors) {
+  for (const { name, shape, dtype = "F32" } of tensors) {
     if (name === METADATA_KEY || names.has(name)) {
       throw new WeightsError(
         `writeSafetensors: the name is taken (name ${quote(name)}). Give each tensor a name of its own.`,
       );
     }
     names.add(name);
-    const sizeBytes = elementCount(shape) * storedSize("F32");
+    const sizeBytes = elementCount(shape) * storedSize(dtype);
     if (!Number.isSafeInteger(sizeBytes)) {
       throw new WeightsError(
         `writeSafetensors: the shape is none (tensor ${quote(name)}, shape [${shape}]). Pass whole numbers that are not negative.`,
       );
     }
-    parts.push(`${quote(name)}:${JSON.stringify({ dtype: "F32", shape, data_offsets: [offset, offset + sizeBytes] })}`);
+    parts.push(`${quote(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, offset + sizeBytes] })}`);
     offset += sizeBytes;
   }
   const json = new TextEncoder().encode(`{${parts.join(",")}}`);
@@ -233,12 +241,24 @@ export function floatsFromBytes(bytes: Uint8Array): Float32Array {
   return Float32Array.from({ length: bytes.byteLength / 4 }, (_, i) => view.getFloat32(i * 4, true));
 }
 
-/** The little-endian bytes of float32 values: a view where the machine is little-endian. */
-export function bytesFromFloats(floats: Float32Array): Uint8Array {
-  if (HOST_IS_LITTLE_ENDIAN) return new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
-  const view = new DataView(new ArrayBuffer(floats.length * 4));
-  for (let i = 0; i < floats.length; i++) view.setFloat32(i * 4, floats[i], true);
-  return new Uint8Array(view.buffer);
+/**
+ * The little-endian bytes of values of a tensor: a view where the machine is little-endian.
+ * @throws WeightsError for values of another type than the tensor's.
+ */
+export function bytesFromChunk(chunk: WrittenChunk, { name, dtype = "F32" }: TensorSpec): Uint8Array {
+  if (!(chunk instanceof WRITTEN[dtype])) {
+    throw new WeightsError(
+      `writeSafetensors: the values are of another type (tensor ${quote(name)}, ${dtype}, values ${chunk.constructor.name}). Give a ${WRITTEN[dtype].name}.`,
+    );
+  }
+  const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  const size = chunk.BYTES_PER_ELEMENT;
+  if (HOST_IS_LITTLE_ENDIAN || size === 1) return bytes;
+  const swapped = bytes.slice();
+  for (let i = 0; i < swapped.length; i += size) swapped.subarray(i, i + size).reverse();
+  return swapped;
 }
+
+const WRITTEN = { F32: Float32Array, F16: Uint16Array, I8: Int8Array } as const;
 
 const HOST_IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;

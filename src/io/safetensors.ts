@@ -7,7 +7,7 @@ import { WeightsError } from "../core/errors.js";
 import { writeFileAtomically } from "./atomic-file.js";
 import { openFileBytes } from "./file-bytes.js";
 import {
-  bytesFromFloats,
+  bytesFromChunk,
   encodeHeader,
   openSafetensorsFile,
   type SafetensorsSource,
@@ -37,8 +37,8 @@ export async function openSafetensors(file: string): Promise<SafetensorsSource> 
 }
 
 /**
- * Writes float32 tensors, in the given order. The old file stays whole until the new one is complete.
- * @throws WeightsError where chunks do not add up to the shape; UsageError where the path cannot be written.
+ * Writes tensors, in the given order. The old file stays whole until the new one is complete.
+ * @throws WeightsError where chunks do not add up to the shape or are of another type; UsageError where the path cannot be written.
  */
 export async function writeSafetensors(
   file: string,
@@ -53,14 +53,15 @@ export async function writeSafetensors(
   });
 }
 
-async function writeTensor(handle: FileHandle, { name, shape, chunks }: TensorToWrite): Promise<void> {
+async function writeTensor(handle: FileHandle, tensor: TensorToWrite): Promise<void> {
+  const { name, shape, chunks } = tensor;
   const expected = elementCount(shape);
   let count = 0;
   for await (const chunk of chunks) {
     count += chunk.length;
     if (count > expected) break;
     // writeFile on a handle goes on from where the last one ended, and writes all of it.
-    await handle.writeFile(bytesFromFloats(chunk));
+    await handle.writeFile(bytesFromChunk(chunk, tensor));
   }
   if (count !== expected) {
     throw new WeightsError(
