@@ -28,6 +28,9 @@ interface Format {
 
 const HEAD_BYTES = 4096;
 
+/** Tags of the fields that may follow ONNX's first one. */
+const ONNX_SECOND = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42];
+
 /** In the order in which they are tried: those with a mark first. */
 const FORMATS: readonly Format[] = [
   {
@@ -55,6 +58,13 @@ const FORMATS: readonly Format[] = [
     matches: ({ text, name }) =>
       /^\s*\{/.test(text) && (/"(modelTopology|weightsManifest)"/.test(text) || /^model.*\.json$/.test(name)),
     open: async (reader) => (await import("./tfjs.js")).openTfjs(reader),
+  },
+  {
+    name: "ONNX",
+    // The version of the format is the first field: a small number.
+    matches: ({ head, name }) =>
+      name.endsWith(".onnx") || (head[0] === 8 && head[1] < 32 && ONNX_SECOND.includes(head[2])),
+    open: async (reader) => (await import("./onnx.js")).openOnnx(reader),
   },
 ];
 

@@ -8,7 +8,7 @@
  * ```
  */
 import { DamagedFileError, VerydeepError } from "../core/errors.js";
-import { CheckedReader } from "../vendor/protobuf.js";
+import { CheckedReader, type PbfReader } from "../vendor/protobuf.js";
 import type { ByteReader } from "./byte-reader.js";
 
 /** Where a message or a value is. */
@@ -27,7 +27,7 @@ export interface Part extends Place {
 }
 
 /** Reads one field of a message; a field that is not read is skipped. */
-export type FieldReader<T> = (field: number, result: T, pbf: CheckedReader) => void;
+export type FieldReader<T> = (field: number, result: T, pbf: PbfReader) => void;
 
 /** Headers of fields are looked at through a window of so many bytes; a tag and a length have at most 20. */
 const WINDOW_BYTES = 2 ** 16;
@@ -38,7 +38,7 @@ const MAX_SMALL_BYTES = 2 ** 26;
 
 /** A protobuf file, read in pieces. */
 export class ProtobufFile {
-  private window = new Uint8Array();
+  private window: Uint8Array = new Uint8Array();
   private windowBegin = 0;
   private fields = 0;
 

@@ -4,7 +4,7 @@
  */
 import { PbfReader } from "pbf";
 
-export { PbfWriter } from "pbf";
+export { type PbfReader, PbfWriter } from "pbf";
 
 const VARINT = 0;
 const FIXED64 = 1;
