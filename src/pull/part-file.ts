@@ -47,7 +47,7 @@ export class PartFile {
       if (part.#length > 0) part.#version = await readVersion(file);
       return part;
     } catch (error) {
-      await part.close();
+      await part.#handle.close();
       throw error;
     }
   }
@@ -96,6 +96,9 @@ export class PartFile {
   /** Closes the file and leaves it for another time, or removes it where it is empty. Does nothing after {@link finish}. */
   async close(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
+    if (this.#length > 0) return;
+    await rm(this.path, { force: true });
+    await rm(versionFile(this.path), { force: true });
   }
 
   async #readExisting(size: number, onRead: (bytes: number) => void): Promise<void> {
