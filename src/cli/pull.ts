@@ -1,6 +1,7 @@
-/** `verydeep pull`: fetches published weights into the cache, with a bar; or lists what there is. pull/pull.ts does the work. */
+/** `verydeep pull`: fetches published weights into the cache, with a bar; or lists what there is. pull/pull-entry.ts does the work. */
 import type { ManifestEntry } from "../pull/manifest.js";
-import type { PullOptions, PullProgress, PullWorld } from "../pull/pull.js";
+import type { PullOptions, PullProgress } from "../pull/pull.js";
+import type { PullWorld } from "../pull/pull-entry.js";
 import type { Command } from "../vendor/command-line.js";
 import { listenForInterrupt } from "./interrupt.js";
 import { byteSize, grouped, table } from "./numbers.js";
@@ -39,7 +40,7 @@ export async function runPull(
   output: Output,
   world?: PullWorld,
 ): Promise<number> {
-  const { pullEntry } = await import("../pull/pull.js");
+  const { pullEntry } = await import("../pull/pull-entry.js");
   const interruption = listenForInterrupt(output, "Stopping. What has come is kept: the next pull goes on from there.");
   const show = progressOn(entry, output);
   try {
@@ -95,7 +96,8 @@ function tellResult(entry: ManifestEntry, file: string, isElsewhere: boolean, ou
 
 async function listWeights({ dir }: PullArguments, output: Output): Promise<void> {
   const { manifestEntries } = await import("../pull/manifest.js");
-  const { cachedWeights, folderOf } = await import("../pull/pull.js");
+  const { cachedWeights } = await import("../pull/pull.js");
+  const { folderOf } = await import("../pull/pull-entry.js");
   const folder = folderOf(dir);
   const nets = [];
   for (const { name, maxBytes, top1, top5, url, licence } of manifestEntries()) {

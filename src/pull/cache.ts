@@ -1,6 +1,6 @@
 /**
  * The folder that pulled files are kept in, and whether a file in it is whole. A file whose hash was found right has a note beside it
- * (`FILE.json`) with its size and time, so that it is not read again each time. Writes nothing else; pull.ts does.
+ * (`FILE.json`) with its size and time, so that it is not read again each time. Writes nothing else; pull-entry.ts does.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";

@@ -1,6 +1,6 @@
 /**
  * Fills a part file from a server until it is the file that is published: goes on after what is there, tries again after faults, up to a
- * number of times without getting on. What answers mean is decided in answer.ts; pull.ts says where files go and who may write them.
+ * number of times without getting on. What answers mean is decided in answer.ts; pull-entry.ts says where files go and who may write them.
  */
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";

@@ -1,6 +1,6 @@
 /**
  * The published weights that `pull` knows: weights/manifest.json as typed entries, found by name. Which of them are on this machine says
- * cache.ts; how they get there, pull.ts.
+ * cache.ts; how they get there, pull-entry.ts.
  */
 import { readFileSync } from "node:fs";
 import { UsageError } from "../core/errors.js";

@@ -7,7 +7,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { UsageError, WeightsError } from "#src/core/errors.js";
 import { PartFile } from "#src/pull/part-file.js";
-import { type PullOptions, type PullWorld, pullEntry } from "#src/pull/pull.js";
+import type { PullOptions } from "#src/pull/pull.js";
+import { type PullWorld, pullEntry } from "#src/pull/pull-entry.js";
 import { fails } from "../io/fails.js";
 import {
   answerSome,

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { UsageError } from "#src/core/errors.js";
 import { cachedWeights, manifestEntries, manifestEntry, pull, vggLayers, vggTotals } from "#src/index.js";
 import { cacheFolder } from "#src/pull/cache.js";
-import { addressOf, folderOf } from "#src/pull/pull.js";
+import { addressOf, folderOf } from "#src/pull/pull-entry.js";
 import { fails, has } from "../io/fails.js";
 import { withFolder } from "./server.js";
 

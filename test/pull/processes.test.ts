@@ -10,7 +10,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { WeightsError } from "#src/core/errors.js";
 import { isAbandoned, withLock } from "#src/pull/lock.js";
-import { pullEntry } from "#src/pull/pull.js";
+import { pullEntry } from "#src/pull/pull-entry.js";
 import { fails } from "../io/fails.js";
 import { answerWell, CONTENT, ETAG, entryOf, type Running, type Script, serve, withFolder } from "./server.js";
 

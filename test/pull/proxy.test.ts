@@ -4,7 +4,7 @@ import path from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { UsageError, WeightsError } from "#src/core/errors.js";
-import { pullEntry } from "#src/pull/pull.js";
+import { pullEntry } from "#src/pull/pull-entry.js";
 import { fails } from "../io/fails.js";
 import { answerSome, answerWell, CONTENT, entryOf, type Script, serve, serveProxy, withFolder } from "./server.js";
 

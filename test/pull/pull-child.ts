@@ -1,6 +1,7 @@
 /** Pulls the tests' tiny file as a process of its own: pull-child.ts ADDRESS FOLDER [--json]. Prints what `verydeep pull` prints. */
-import { runPull } from "#src/cli/pull.js";
+
 import { Output } from "#src/cli/output.js";
+import { runPull } from "#src/cli/pull.js";
 import { entryOf } from "./server.js";
 
 const [base, dir, ...flags] = process.argv.slice(2);
