@@ -50,6 +50,15 @@ installedTest("the installed command trains: train --data shapes:500 --epochs 1"
   assert.match(decoded.stdout, /noise-420\.jpg\n +[\d.]+ %[\s\S]*lossy\.webp\n +[\d.]+ %/);
 });
 
+installedTest("the installed command lists published weights; the library knows ImageNet's classes", async () => {
+  const main = path.join(folder, "node_modules/verydeep/dist/cli/main.js");
+  const { stdout } = await run(process.execPath, [main, "pull", "--dir", folder], { cwd: folder });
+  assert.match(stdout, /^vgg16 +553\.4 MB .* -$/m);
+  const code = 'import { imagenetNames } from "verydeep"; console.log((await imagenetNames())[999]);';
+  const named = await run(process.execPath, ["--input-type=module", "-e", code], { cwd: folder });
+  assert.is(named.stdout, "toilet tissue, toilet paper, bathroom tissue\n");
+});
+
 /** What an application might write, with types that would not fit if they were missing. */
 const CONSUMER = `import { createEngine, type Engine, relu, type Tensor } from "verydeep";
 export const engine: Promise<Engine> = createEngine({ threads: 1 });
