@@ -87,17 +87,9 @@ export async function openZip(reader: ByteReader): Promise<Zip> {
 }
 
 async function findDirectory(reader: ByteReader): Promise<{ offset: number; sizeBytes: number; count: number }> {
-  const tailBytes = Math.min(reader.sizeBytes, END_BYTES + MAX_COMMENT_BYTES + LOCATOR_BYTES);
-  const tailOffset = reader.sizeBytes - tailBytes;
-  const tail = viewOf(await reader.read(tailOffset, tailBytes));
-  let end = tailBytes - END_BYTES;
-  while (
-    end >= 0 &&
-    !(tail.getUint32(end, true) === SIGNATURE.end && end + END_BYTES + tail.getUint16(end + 20, true) === tailBytes)
-  ) {
-    end--;
-  }
-  if (end < 0) throw damaged(reader, "ends before its directory", reader.sizeBytes);
+  const found = (await findEnd(reader, 0)) ?? (await findEnd(reader, MAX_COMMENT_BYTES));
+  if (!found) throw damaged(reader, "ends before its directory", reader.sizeBytes);
+  const { tail, tailOffset, end } = found;
   const locator = end - LOCATOR_BYTES;
   if (locator < 0 || tail.getUint32(locator, true) !== SIGNATURE.locator) {
     return {
@@ -115,6 +107,21 @@ async function findDirectory(reader: ByteReader): Promise<{ offset: number; size
     throw damaged(reader, "has no directory where it says", recordOffset);
   }
   return { count: getUint64(record, 32), sizeBytes: getUint64(record, 40), offset: getUint64(record, 48) };
+}
+
+/** The end record, whose comment has at most these many bytes. Most have none; an address is to be asked for little. */
+async function findEnd(
+  reader: ByteReader,
+  commentBytes: number,
+): Promise<{ tail: DataView; tailOffset: number; end: number } | null> {
+  const tailBytes = Math.min(reader.sizeBytes, LOCATOR_BYTES + END_BYTES + commentBytes);
+  const tailOffset = reader.sizeBytes - tailBytes;
+  const tail = viewOf(await reader.read(tailOffset, tailBytes));
+  for (let end = tailBytes - END_BYTES; end >= 0; end--) {
+    const isEnd = tail.getUint32(end, true) === SIGNATURE.end;
+    if (isEnd && end + END_BYTES + tail.getUint16(end + 20, true) === tailBytes) return { tail, tailOffset, end };
+  }
+  return null;
 }
 
 function parseDirectory(

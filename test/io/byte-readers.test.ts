@@ -9,7 +9,9 @@ import * as assert from "uvu/assert";
 import { DamagedFileError, WeightsError } from "#src/core/errors.js";
 import { bytesReader, siblingName } from "#src/io/byte-reader.js";
 import { openFileBytes } from "#src/io/file-bytes.js";
+import { openWeights } from "#src/io/open-weights.js";
 import { openUrlBytes } from "#src/io/url-bytes.js";
+import { torchFile } from "../helpers/torch-writer.js";
 import { fails, has } from "./fails.js";
 
 const folder = mkdtempSync(path.join(tmpdir(), "verydeep-bytes-"));
@@ -306,6 +308,23 @@ test("a server that stops in the middle is given up, and closing ends what is un
   const under = fails(reader.read(300_000, 10), WeightsError, "was closed while it was read");
   await reader.close();
   await under;
+});
+
+test("a PyTorch file at an address: opening reads its end and its beginning, a tensor its own bytes", async () => {
+  // 6 MB in two tensors.
+  const values = Float32Array.from({ length: 750_000 }, (_, i) => i / 7);
+  const tensors = ["a", "b"].map((name) => ({ name, shape: [3, 250_000], chunks: () => [values] }));
+  answer = serve(Buffer.concat([...torchFile(tensors)]));
+  const file = await openWeights(await openUrlBytes(`${origin}/net.pth`));
+  assert.equal([...file.tensors.keys()], ["a", "b"]);
+  const count = (): number => requests.filter((request) => request.includes("net.pth")).length;
+  assert.is(count(), 2);
+  const floats = new Float32Array(values.length);
+  await file.readFloats("b", 0, floats);
+  assert.ok(Buffer.from(floats.buffer).equals(Buffer.from(values.buffer)));
+  // Where b begins, and b.
+  assert.is(count(), 4);
+  await file.close();
 });
 
 test("bytesReader: siblings by name", async () => {
