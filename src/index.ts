@@ -12,6 +12,7 @@ export { createEngine } from "./engine.js";
 export { loadModel, saveModel } from "./io/checkpoint.js";
 export { decodePicture } from "./io/decode-wasm.js";
 export { readPicture } from "./io/picture-file.js";
+export { type LoadedNet, type LoadOptions, load, type PictureInput, type WeightsInput } from "./load.js";
 export * from "./portable.js";
 export { type ManifestEntry, manifestEntries, manifestEntry } from "./pull/manifest.js";
 export { cachedWeights, type PullOptions, type PullProgress, pull } from "./pull/pull.js";

@@ -25,6 +25,8 @@ export type { Phase } from "./core/program.js";
 export { Random } from "./core/random.js";
 export type { Step } from "./core/runner.js";
 export { type Counter, Parameter, StateTensor, Tensor } from "./core/tensor.js";
+export { type ClassifyOptions, PictureNet, type PictureNetParts } from "./classify/picture-net.js";
+export { type Prediction, topPredictions } from "./classify/predictions.js";
 export type { EngineOptions } from "./create-engine.js";
 export type { Batch, BatchSource } from "./data/batch-source.js";
 export { CIFAR10_NAMES, type Cifar10File, decodeCifar10 } from "./data/cifar10-records.js";

@@ -1,50 +1,71 @@
 /** `verydeep classify`: what a trained net sees in pictures. One bad picture does not stop the rest. */
-import { readdir } from "node:fs/promises";
-import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { UsageError, WeightsError } from "../core/errors.js";
-import { exp } from "../core/math.js";
-import { errorCode } from "../io/atomic-file.js";
-import { fitPicture } from "../io/picture.js";
-import { readPicture } from "../io/picture-file.js";
+import type { Prediction } from "../classify/predictions.js";
+import { UsageError } from "../core/errors.js";
 import type { Command } from "../vendor/command-line.js";
+import { addNetOptions, type NetArguments, planOptions } from "./net-options.js";
 import { parseWhole, percent } from "./numbers.js";
 import type { Output } from "./output.js";
+import { expandPictures } from "./pictures.js";
 import { addTierOptions, type TierArguments, tierOf } from "./threads.js";
-import type { Classifier } from "./work.js";
+import type { LinearWeights } from "../models/build-layer.js";
 
 /** The small net that comes with the package. */
 const PACKAGE_WEIGHTS = "weights/shapes-vgg.safetensors";
 const MAX_TOP = 1_000_000;
-const PICTURE_SUFFIXES = new Set([".png", ".jpg", ".jpeg", ".webp"]);
+const MAX_SCALE = 10_000;
+/** Cells of the longest bar. */
+const BAR_WIDTH = 30;
+/** Parts of a cell, in eighths. */
+const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/** What a net makes of a picture: one of its classes, and how sure it is, as a share of 1. */
-export interface Prediction {
-  readonly label: string;
-  readonly index: number;
-  readonly probability: number;
-}
-
-interface ClassifyArguments extends TierArguments {
+interface ClassifyArguments extends TierArguments, NetArguments {
   readonly weights?: string;
   readonly top: number;
+  readonly crop?: "center" | "dense";
+  readonly scale?: number;
+  readonly linearWeights?: LinearWeights;
 }
+
+/** Looks at one picture. */
+export type Look = (picture: string, top: number) => Promise<Prediction[]>;
 
 /** Adds the command; `exit` receives its exit code. */
 export function addClassify(program: Command, output: Output, exit: (code: number) => void): void {
-  addTierOptions(program.command("classify"))
-    .description("tell what a trained net sees in pictures (PNG, JPEG, WebP)")
-    .argument("<picture...>", "files")
-    .option("--weights <file>", `weights that verydeep train wrote (default: the package's ${PACKAGE_WEIGHTS})`)
+  const command = program
+    .command("classify")
+    .description("tell what a net sees in pictures (PNG, JPEG, WebP)")
+    .argument("<picture...>", "files, folders, patterns, addresses")
+    .option(
+      "--weights <file>",
+      `weights file of any format, an address, or the name of a net that verydeep pull fetched (default: the package's ${PACKAGE_WEIGHTS})`,
+    )
     .option("--top <n>", "how many classes to show", (text) => parseWhole("--top", text, 1, MAX_TOP), 5)
+    .option("--crop <which>", "look at the center, or dense: at all of the picture, and its mirror image", parseCrop)
+    .option("--scale <q>", "smaller side that pictures are rescaled to first (default: the net's)", (text) =>
+      parseWhole("--scale", text, 1, MAX_SCALE),
+    )
+    .option(
+      "--linear-weights <type>",
+      "how fully connected layers are kept in memory: float32 (default), f16, int8",
+      parseLinearWeights,
+    );
+  addTierOptions(addNetOptions(command))
     .option("--json", "print one JSON object a picture")
-    .action(async (pictures: string[], { weights, top, ...tier }: ClassifyArguments) => {
+    .action(async (names: string[], options: ClassifyArguments) => {
+      const { weights = packageWeights(), top, crop, scale, linearWeights, ...rest } = options;
+      const pictures = await expandPictures(names);
       const { openClassifier } = await import("./open-classifier.js");
-      const singlePicture = pictures.length === 1;
-      const classifier = await openClassifier(weights ?? packageWeights(), tierOf(tier), { singlePicture });
+      const classifier = await openClassifier(weights, {
+        ...(await planOptions(rest)),
+        tier: tierOf(rest) ?? "auto",
+        linearWeights,
+        singlePicture: pictures.length === 1,
+      });
       try {
-        const failures = await classifyPictures(classifier, pictures, top, output);
-        exit(failures > 0 ? 1 : 0);
+        for (const note of classifier.notes) output.note(note);
+        const look: Look = (picture, count) => classifier.classify(picture, { top: count, crop, scale });
+        exit((await classifyPictures(look, pictures, top, output)) > 0 ? 1 : 0);
       } finally {
         await classifier.close();
       }
@@ -56,7 +77,7 @@ export function addClassify(program: Command, output: Output, exit: (code: numbe
  * @returns how many failed.
  */
 export async function classifyPictures(
-  classifier: Classifier,
+  look: Look,
   pictures: readonly string[],
   top: number,
   output: Output,
@@ -64,10 +85,9 @@ export async function classifyPictures(
   let failures = 0;
   for (const image of pictures) {
     try {
-      const planes = fitPicture(await readPicture(image), classifier.inputSize, classifier.scale);
-      const predictions = topPredictions(await classifier.scores(planes), classifier.classNames, top);
+      const predictions = await look(image, top);
       output.line(output.paint.bold(image));
-      for (const { label, probability } of predictions) output.line(`${percent(probability).padStart(9)}  ${label}`);
+      for (const line of predictionLines(predictions, output)) output.line(line);
       output.record({ image, predictions });
     } catch (error) {
       failures++;
@@ -77,45 +97,30 @@ export async function classifyPictures(
   return failures;
 }
 
-/**
- * The `top` likeliest classes, likeliest first, equal ones by index; probabilities by soft-max over all classes.
- * @throws WeightsError where a score is not a finite number.
- */
-export function topPredictions(scores: Float32Array, classNames: readonly string[], top: number): Prediction[] {
-  const bad = scores.findIndex((score) => !Number.isFinite(score));
-  if (bad !== -1) {
-    throw new WeightsError(
-      `classify: a score is not a finite number (class ${JSON.stringify(classNames[bad])}, score ${scores[bad]}). ` +
-        "The weights diverged or are damaged: train again, or use another file.",
-    );
-  }
-  const max = scores.reduce((a, b) => Math.max(a, b));
-  const parts = Float64Array.from(scores, (score) => exp(score - max));
-  const sum = parts.reduce((a, b) => a + b);
-  return Array.from(parts, (part, index) => ({ label: classNames[index], index, probability: part / sum }))
-    .sort((a, b) => scores[b.index] - scores[a.index] || a.index - b.index)
-    .slice(0, top);
+/** A line a class; on a terminal with a bar. */
+function predictionLines(predictions: readonly Prediction[], output: Output): string[] {
+  return predictions.map(({ label, probability }) => {
+    const share = percent(probability).padStart(9);
+    return output.terminal ? `${share}  ${output.paint.cyan(bar(probability))}  ${label}` : `${share}  ${label}`;
+  });
 }
 
-/**
- * The PNG, JPEG and WebP files of a folder, by name.
- * @throws UsageError where there are none.
- */
-export async function listPictures(folder: string): Promise<string[]> {
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    throw new UsageError(
-      `verydeep: the folder cannot be read (folder ${folder}, ${errorCode(error)}). Name a folder of pictures.`,
-    );
-  }
-  // Sorted by code unit: the same order on every machine.
-  const pictures = names.filter((name) => PICTURE_SUFFIXES.has(path.extname(name).toLowerCase())).sort();
-  if (pictures.length === 0) {
-    throw new UsageError(`verydeep: no picture in the folder (folder ${folder}). Put PNG, JPEG or WebP files there.`);
-  }
-  return pictures.map((name) => path.join(folder, name));
+/** A share of 1 as a bar, padded to the full width. */
+export function bar(share: number): string {
+  const eighths = Math.round(share * BAR_WIDTH * 8);
+  return ("█".repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8]).padEnd(BAR_WIDTH);
+}
+
+function parseCrop(text: string): "center" | "dense" {
+  if (text === "center" || text === "dense") return text;
+  if (text === "centre") return "center";
+  throw new UsageError(`verydeep: there is no such crop (--crop ${text}). Use center or dense.`);
+}
+
+function parseLinearWeights(text: string): LinearWeights {
+  if (text === "f16") return "float16";
+  if (text === "float32" || text === "float16" || text === "int8") return text;
+  throw new UsageError(`verydeep: unknown type (--linear-weights ${text}). Use float32, f16 or int8.`);
 }
 
 function packageWeights(): string {

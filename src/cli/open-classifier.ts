@@ -1,53 +1,36 @@
-/** Binds `classify` to the engine. Loaded by that command and by train; apart from session.ts because starting is most of what it does. */
-import type { Engine } from "../core/engine.js";
-import type { Normalise } from "../data/dataset.js";
+/** Binds `classify` to the engine. Loaded by that command; apart from session.ts because starting is most of what it does. */
+import type { LinearWeights } from "../models/build-layer.js";
 import { createEngine } from "../engine.js";
-import { loadModel, type VggMetadata } from "../io/checkpoint.js";
-import { inMode, type Module } from "../nn/module.js";
+import type { PlanOptions } from "../io/plan-net.js";
+import { load } from "../load.js";
 import type { TierName } from "../runs/request.js";
 import type { Classifier } from "./work.js";
 
-/** Starts an engine and builds the net of a weights file; for a single picture nothing is made that would pay at the next. */
+/** How to open a net for pictures. */
+export interface OpenClassifierOptions extends PlanOptions {
+  readonly tier: TierName;
+  readonly linearWeights: LinearWeights | undefined;
+  /** Nothing is made that would pay at the next picture. */
+  readonly singlePicture: boolean;
+}
+
+/** A net of a file, ready to look at pictures. */
+export interface OpenClassifier extends Classifier {
+  /** What was guessed about the file. */
+  readonly notes: readonly string[];
+}
+
+/** Starts an engine and loads the net of a weights file. */
 export async function openClassifier(
   weights: string,
-  tier: TierName = "auto",
-  { singlePicture = false }: { readonly singlePicture?: boolean } = {},
-): Promise<Classifier> {
+  { tier, singlePicture, ...options }: OpenClassifierOptions,
+): Promise<OpenClassifier> {
   const engine = await createEngine({ tier, keepTransformedWeights: !singlePicture });
   try {
-    const { model, metadata } = await loadModel(weights, engine);
-    return classifierOf(engine, model, metadata);
+    const net = await load(weights, { ...options, engine });
+    return { notes: net.notes, classify: (picture, how) => net.classify(picture, how), close: () => engine.close() };
   } catch (error) {
     await engine.close();
     throw error;
   }
-}
-
-/** A net as commands use it. */
-export function classifierOf(engine: Engine, model: Module, metadata: VggMetadata): Classifier {
-  const { classes, inputSize, scale = inputSize, mean, std } = metadata;
-  return {
-    classNames: classes,
-    inputSize,
-    scale,
-    async scores(planes) {
-      const pixels = normalised(planes, { mean, std });
-      const scores = await engine.scope(() =>
-        engine.noGrad(() =>
-          inMode(model, false, () => model.forward(engine.tensor(pixels, [1, 3, inputSize, inputSize]))),
-        ),
-      );
-      return scores.data();
-    },
-    close: () => engine.close(),
-  };
-}
-
-/** Bytes of planes as the net takes them: (byte - mean) / std of its channel. */
-export function normalised(planes: Uint8Array, { mean, std }: Normalise): Float32Array {
-  const plane = planes.length / mean.length;
-  return Float32Array.from(planes, (byte, i) => {
-    const channel = Math.floor(i / plane);
-    return (byte - mean[channel]) / std[channel];
-  });
 }

@@ -45,6 +45,8 @@ export function errorRecord(error: unknown): { name: string; message: string } {
 /** Tells the user things. */
 export class Output {
   readonly json: boolean;
+  /** Whether stdout is a terminal that can draw. */
+  readonly terminal: boolean;
   /** Colours of stdout. */
   readonly paint: Paint;
   readonly #stdout: OutputStream;
@@ -59,6 +61,7 @@ export class Output {
     this.#stdout = options.stdout;
     this.#stderr = options.stderr;
     this.#env = options.env;
+    this.terminal = options.stdout.isTTY === true && options.env.TERM !== "dumb";
     this.paint = picocolors.createColors(wantsColour(options.stdout, options.env));
   }
 

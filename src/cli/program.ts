@@ -7,6 +7,7 @@ import { UsageError } from "../core/errors.js";
 import { Command, CommanderError } from "../vendor/command-line.js";
 import { addClassify } from "./classify.js";
 import { addInfo } from "./info.js";
+import { addInspect } from "./inspect.js";
 import type { Output } from "./output.js";
 import { addProfile } from "./profile.js";
 import { addPull } from "./pull.js";
@@ -77,6 +78,7 @@ function createProgram(output: Output, exit: (code: number) => void): Command {
     });
   addTrain(program, output, exit);
   addClassify(program, output, exit);
+  addInspect(program, output);
   addSummary(program, output);
   addInfo(program, output, packageVersion());
   addProfile(program, output);

@@ -7,10 +7,11 @@ import path from "node:path";
 import { checkWritable } from "../io/atomic-file.js";
 import type { TrainRequest } from "../runs/request.js";
 import type { EpochRecord, EventRecord, StepRecord } from "../train/records.js";
-import { classifyPictures, listPictures } from "./classify.js";
+import { classifyPictures } from "./classify.js";
 import { type Interruption, listenForInterrupt } from "./interrupt.js";
 import { duration, grouped, percent } from "./numbers.js";
 import type { Output, Progress } from "./output.js";
+import { listPictures } from "./pictures.js";
 import type { OpenTrainSession, TrainFacts, TrainSession, TrainSettings } from "./work.js";
 
 /**
@@ -48,7 +49,8 @@ export async function runTrain(
     output.line(`test      top-1 ${bold(percent(top1))}, top-5 ${percent(top5)}, ${duration(seconds)} in all`);
     output.line(`weights   ${bold(out)}`);
     if (session.facts.folder !== null) output.line(`run       ${session.facts.folder}`);
-    if (pictures.length > 0) await classifyPictures(session, pictures, 3, output);
+    if (pictures.length > 0)
+      await classifyPictures((picture, top) => session.classify(picture, { top }), pictures, 3, output);
     output.record({ done: true, testTop1: top1, testTop5: top5, seconds, weights: out, run: session.facts.folder });
     return 0;
   } finally {

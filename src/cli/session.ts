@@ -3,6 +3,7 @@
  * Loaded by that command alone, so that help and `summary` start without an engine.
  */
 import path from "node:path";
+import { pictureNetOfVgg } from "../classify/make-net.js";
 import type { Engine } from "../core/engine.js";
 import { DataError, UsageError } from "../core/errors.js";
 import { type DataSplits, isInMemory, type Normalise } from "../data/dataset.js";
@@ -13,6 +14,7 @@ import { checkView, scaleRange } from "../data/view.js";
 import { createEngine } from "../engine.js";
 import { saveModel, type VggMetadata } from "../io/checkpoint.js";
 import { checkTensors, decodeMetadata } from "../io/model-format.js";
+import { readPicture } from "../io/picture-file.js";
 import { openSafetensors } from "../io/safetensors.js";
 import { initialisationPlan, type VggNet } from "../models/initialise-from.js";
 import { vgg } from "../models/vgg.js";
@@ -26,7 +28,6 @@ import { RunFolder } from "../runs/run-folder.js";
 import { parseStatistics } from "../runs/statistics.js";
 import { evaluate, evaluationView } from "../train/evaluate.js";
 import { TrainingRun } from "../train/training-run.js";
-import { classifierOf } from "./open-classifier.js";
 import type { TrainSession, TrainSettings } from "./work.js";
 
 /** Starts an engine, reads the data, builds the net, and takes an earlier run up where it stood. */
@@ -81,8 +82,10 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
     }
     const folder = await openFolder({ ...request, tier: engine.tier ?? "auto" }, settings, statistics, data);
     const save = (file: string): Promise<void> => saveModel(file, model, metadata);
+    const classifier = pictureNetOfVgg(model, metadata, engine, readPicture);
     return {
-      ...classifierOf(engine, model, metadata),
+      classify: (picture, options) => classifier.classify(picture, options),
+      close: () => engine.close(),
       facts: {
         config: metadata.config,
         params,

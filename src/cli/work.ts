@@ -2,6 +2,8 @@
  * What the commands need of the engine, as interfaces: train.ts and classify.ts are written against them and tested with stand-ins;
  * session.ts implements them.
  */
+import type { ClassifyOptions } from "../classify/picture-net.js";
+import type { Prediction } from "../classify/predictions.js";
 import type { RunTier, TrainRequest } from "../runs/request.js";
 import type { RunFolder } from "../runs/run-folder.js";
 import type { TrainRecord } from "../train/records.js";
@@ -59,13 +61,8 @@ export interface TrainSession extends Classifier {
 
 /** A trained net, ready to look at pictures. */
 export interface Classifier {
-  readonly classNames: readonly string[];
-  /** Height and width that it looks at. */
-  readonly inputSize: number;
-  /** Smaller side of the rescaled picture in whose middle it looks. */
-  readonly scale: number;
-  /** One score a class, before the soft-max, for RGB planes `[3, inputSize, inputSize]`. */
-  scores(planes: Uint8Array): Promise<Float32Array>;
+  /** The likeliest classes of a picture file. */
+  classify(picture: string, options: ClassifyOptions): Promise<Prediction[]>;
   /** Ends the engine. */
   close(): Promise<void>;
 }

@@ -2,7 +2,7 @@
  * Builds the description of a net from a Keras model: walks its layers in order and keeps, for each, which row gives its output and in
  * what shape. What a kind of layer becomes is keras-layers.ts's; where weights lie in the file, the readers'.
  */
-import type { Preprocessing } from "../classify/preprocessing.js";
+import type { Preprocessing } from "./preprocessing.js";
 import { DamagedFileError, WeightsError } from "../core/errors.js";
 import { INPUT, type LayerKind, type Row } from "../models/net-config.js";
 import { isList, type Json, shown, textField } from "./json-values.js";

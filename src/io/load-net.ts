@@ -16,8 +16,11 @@ export interface FilledNet {
 
 /** What to build of a file. */
 export interface LoadNetOptions extends PlanOptions {
-  /** What fully connected layers keep their weights as. Default float32; with the others the net cannot be trained. */
-  readonly linearWeights?: LinearWeights;
+  /**
+   * What fully connected layers keep their weights as; default float32. At batch 1 these layers cost what it costs to read them, so float16
+   * and int8 make them faster and smaller; with these the net cannot be trained, nor evaluated densely.
+   */
+  readonly linearWeights?: LinearWeights | undefined;
 }
 
 /**

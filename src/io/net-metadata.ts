@@ -2,7 +2,7 @@
  * What our own weights files say about a net that is no VGG: its rows as JSON, its classes and how to prepare a picture. VGG nets
  * have a shorter form, model-format.ts's. Texts in both directions; pure functions.
  */
-import type { Preprocessing } from "../classify/preprocessing.js";
+import type { Preprocessing } from "./preprocessing.js";
 import { UsageError, WeightsError } from "../core/errors.js";
 import { parseRows, rowsOf } from "../models/net-description.js";
 import type { NetLayer, Row } from "../models/net-config.js";

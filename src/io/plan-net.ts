@@ -3,12 +3,7 @@
  * each of the net's tensors is in the file, how a picture is prepared, what the classes are called. Pure functions of the file's
  * header; load-net.ts builds and fills.
  */
-import {
-  type Preprocessing,
-  PREPROCESSINGS,
-  type PreprocessingName,
-  preprocessingOf,
-} from "../classify/preprocessing.js";
+import { type Preprocessing, PREPROCESSINGS, type PreprocessingName, preprocessingOf } from "./preprocessing.js";
 import { UsageError, WeightsError } from "../core/errors.js";
 import { INPUT, type NetLayer, netTensorShapes, type Row, tableLayers } from "../models/net-config.js";
 import type { NetDescription } from "../models/net-description.js";
@@ -40,6 +35,8 @@ export interface NetPlan {
   readonly about: string;
   readonly layers: readonly NetLayer[];
   readonly inputShape: readonly [number, number, number];
+  /** Scores that it gives of a picture. */
+  readonly outputs: number;
   /** For VGG nets: what `vgg` builds them by. */
   readonly vgg: VggPlan | null;
   readonly places: ReadonlyMap<string, NetTensorPlace>;
@@ -102,7 +99,7 @@ export function planNet(file: WeightsFile, options: PlanOptions = {}): NetPlan {
       `load: there are not as many class names as the net of ${file.name} has outputs (names ${classes.length}, outputs ${outputs}). Give one for each.`,
     );
   }
-  return { about, layers, inputShape, vgg, places, preprocessing, classes, notes };
+  return { about, layers, inputShape, outputs, vgg, places, preprocessing, classes, notes };
 }
 
 function chosenPreprocessing(

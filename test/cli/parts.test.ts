@@ -1,14 +1,18 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { classifyPictures, listPictures, topPredictions } from "#src/cli/classify.js";
+import { topPredictions } from "#src/classify/predictions.js";
+import { bar, classifyPictures, type Look } from "#src/cli/classify.js";
+import { parseLabels } from "#src/cli/net-options.js";
 import { byteSize, duration, grouped, parseNumber, parseWhole, percent, table } from "#src/cli/numbers.js";
 import { errorLine, wantsColour } from "#src/cli/output.js";
+import { expandPictures, listPictures } from "#src/cli/pictures.js";
 import { stepInEpoch } from "#src/cli/run-train.js";
-import { UsageError, WeightsError } from "#src/core/errors.js";
+import { DataError, UsageError, WeightsError } from "#src/core/errors.js";
+import { readPicture } from "#src/io/picture-file.js";
 import { capture } from "./capture.js";
 
 const fixtures = fileURLToPath(new URL("../fixtures/pictures/", import.meta.url));
@@ -128,21 +132,18 @@ test("topPredictions: soft-max, likeliest first, ties by index", () => {
 });
 
 test("classify: one bad picture among many does not stop the rest", async () => {
-  const classifier = {
-    classNames: ["dark", "light"],
-    inputSize: 32,
-    scale: 32,
-    scores: async (planes: Uint8Array) => Float32Array.of(0, planes.length === 3 * 32 * 32 ? 2 : -2),
-    close: async () => undefined,
+  const look: Look = async (picture, top) => {
+    const { width } = await readPicture(picture);
+    return topPredictions(Float32Array.of(0, width > 0 ? 2 : -2), ["dark", "light"], top);
   };
   const good = path.join(fixtures, "rgb.png");
   const bad = path.join(fixtures, "make-pictures.py");
   const plain = capture(false);
-  assert.is(await classifyPictures(classifier, [bad, good, "missing.png"], 5, plain.output), 2);
+  assert.is(await classifyPictures(look, [bad, good, "missing.png"], 5, plain.output), 2);
   assert.is(plain.stdout.text(), `${good}\n   88.1 %  light\n   11.9 %  dark\n`);
   assert.is(plain.stderr.text().trimEnd().split("\n").length, 2);
   const json = capture(true);
-  assert.is(await classifyPictures(classifier, [bad, good], 1, json.output), 1);
+  assert.is(await classifyPictures(look, [bad, good], 1, json.output), 1);
   const [first, second] = json.stdout
     .text()
     .trimEnd()
@@ -170,6 +171,54 @@ test("listPictures: PNG, JPEG and WebP files by name; a folder without any is a 
     `UsageError: verydeep: the folder cannot be read (folder ${path.join(folder, "no")}, ENOENT). Name a folder of pictures.`,
   ]);
   rmSync(folder, { recursive: true });
+});
+
+test("expandPictures: files, folders, patterns, addresses", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "verydeep-expand-"));
+  for (const file of ["b.png", "a.jpg", "note.txt", ".hidden.png", "in/c.WEBP", "in/deep/d.jpeg", "odd[1].png"]) {
+    mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+    writeFileSync(path.join(folder, file), "");
+  }
+  const found = async (...names: string[]): Promise<string[]> =>
+    (await expandPictures(names.map((name) => (name.startsWith("http") ? name : path.join(folder, name))))).map(
+      (file) => (file.startsWith("http") ? file : path.relative(folder, file).replaceAll("\\", "/")),
+    );
+  assert.equal(await found("b.png", "missing.png", "note.txt"), ["b.png", "missing.png", "note.txt"]);
+  assert.equal(await found("in", "https://example.org/x.png?y=*"), ["in/c.WEBP", "https://example.org/x.png?y=*"]);
+  assert.equal(await found("*.png"), ["b.png", "odd[1].png"]);
+  assert.equal(await found("?.*"), ["a.jpg", "b.png"]);
+  assert.equal(await found("**/*"), ["a.jpg", "b.png", "in/c.WEBP", "in/deep/d.jpeg", "odd[1].png"]);
+  assert.equal(
+    await found("i*/*.webp", "i*/*.WEBP").catch((error: Error) => error.message),
+    [
+      `verydeep: no picture has such a name (pattern ${path.join(folder, "i*/*.webp")}). Patterns match PNG, JPEG and WebP files.`,
+    ][0],
+  );
+  assert.equal(await found(`${"*a".repeat(30)}.png`).catch((error: Error) => error.name), "UsageError");
+  rmSync(folder, { recursive: true });
+});
+
+test("bar: full, empty, and in eighths", () => {
+  assert.is(bar(1), "█".repeat(30));
+  assert.is(bar(0), " ".repeat(30));
+  assert.is(bar(0.5 + 1 / 240), `${"█".repeat(15)}▏`.padEnd(30));
+});
+
+test("parseLabels: lines, a list, an object; a name that is missing", () => {
+  assert.equal(parseLabels("tench\ngoldfish\r\n\n", "x"), ["tench", "goldfish"]);
+  assert.equal(parseLabels('["a", "b"]', "x"), ["a", "b"]);
+  assert.equal(parseLabels('{"0": "a", "1": "b"}', "x"), ["a", "b"]);
+  for (const [text, message] of [
+    ["", "verydeep: a class has no name (file x, class 0 of 0). Write one name a line."],
+    ["a\n\nb", "verydeep: a class has no name (file x, class 1 of 3). Write one name a line."],
+    ["[1]", "verydeep: a class has no name (file x, class 0 of 1). Write one name a line."],
+  ]) {
+    assert.throws(
+      () => parseLabels(text, "x"),
+      (error: unknown) => error instanceof DataError && error.message === message,
+    );
+  }
+  assert.throws(() => parseLabels("[", "x"), /verydeep: the file is not JSON \(file x, /);
 });
 
 test.run();

@@ -70,10 +70,7 @@ const session: TrainSession = {
   },
   save: (file) => writeFile(file, `after ${steps} steps`),
   test: async () => ({ top1: 0.5, top5: 1 }),
-  classNames: ["circle", "square"],
-  inputSize: 32,
-  scale: 32,
-  scores: async () => Float32Array.of(1, 2),
+  classify: async () => [{ label: "circle", index: 0, probability: 1 }],
   close: async () => undefined,
 };
 

@@ -75,8 +75,8 @@ test("classify with a file that is damaged, missing, or none", async () => {
   writeFileSync(text, "no weights at all");
   for (const [file, message] of [
     [damaged, "is truncated"],
-    [text, "It is not a safetensors file."],
-    [path.join(folder, "no"), "openSafetensors: the file does not exist"],
+    [text, "is of no known format (17 bytes, the first 6e 6f 20 77 65 69 67 68)"],
+    [path.join(folder, "no"), "load: the file does not exist"],
   ]) {
     const { code, stdout, stderr } = await verydeep("classify", picture, "--weights", file);
     assert.equal([code, stdout], [1, ""]);

@@ -1,0 +1,82 @@
+/** `load` in browsers: a net from an address, bytes, or files that the user chose, ready to classify pictures. load.ts is Node's. */
+import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
+import type { PictureNet } from "./classify/picture-net.js";
+import { DataError, WeightsError } from "./core/errors.js";
+import { createEngine } from "./engine-browser.js";
+import { blobReader } from "./io/blob-bytes.js";
+import { type ByteReader, bytesReader } from "./io/byte-reader.js";
+import { decodePicture } from "./io/decode-browser.js";
+import { openWeights } from "./io/open-weights.js";
+import type { Picture } from "./io/pixels.js";
+import { openUrlBytes } from "./io/url-bytes.js";
+
+/** Where weights come from: an address, bytes, a file, or several by name, the main one first. */
+export type WeightsInput = string | URL | Uint8Array | Blob | ReadonlyMap<string, Blob>;
+
+/** What can be looked at: an address, the bytes of a file, the file itself, pixels of a canvas, or decoded pixels. */
+export type PictureInput = string | URL | Uint8Array | Blob | ImageData | Picture;
+
+/** A net that classifies, as `load` gives it. */
+export type LoadedNet = PictureNet<PictureInput>;
+
+/** What the file does not say. */
+export type LoadOptions = CommonOptions;
+
+/**
+ * Loads the net of a weights file: safetensors, PyTorch, ONNX, Keras, TensorFlow.js layers or Caffe.
+ * @throws WeightsError for a file that is missing, malformed, of no known format, or whose net is not known; UsageError for options that
+ * make no sense.
+ */
+export async function load(weights: WeightsInput, options: LoadOptions = {}): Promise<LoadedNet> {
+  return makePictureNet(async () => openWeights(await readerOf(weights)), options, {
+    createEngine: () => createEngine(),
+    openPicture,
+  });
+}
+
+async function readerOf(weights: WeightsInput): Promise<ByteReader> {
+  if (weights instanceof Uint8Array) return bytesReader(weights);
+  if (weights instanceof Blob) return blobReader(weights, nameOf(weights));
+  if (typeof weights === "string" || weights instanceof URL) return openUrlBytes(absolute(weights));
+  const [first] = weights;
+  if (first) return blobReader(first[1], first[0], weights);
+  throw new WeightsError("load: no file is given (files 0). Give at least one, the main one first.");
+}
+
+/** Opens what a {@link LoadedNet} takes for a picture. */
+async function openPicture(picture: PictureInput): Promise<Picture> {
+  if (picture instanceof Uint8Array) return decodePicture(picture);
+  if (picture instanceof Blob) return decodePicture(new Uint8Array(await picture.arrayBuffer()), nameOf(picture));
+  if (picture instanceof ImageData) return fromImageData(picture);
+  if (typeof picture !== "string" && !(picture instanceof URL)) return picture;
+  const url = absolute(picture);
+  const response = await fetch(url).catch((error: unknown) => {
+    throw new DataError(
+      `classify: the picture cannot be fetched (address ${url}, ${String(error)}). Check the address.`,
+    );
+  });
+  if (!response.ok) {
+    throw new DataError(
+      `classify: the picture cannot be fetched (address ${url}, ${response.status}). Check the address.`,
+    );
+  }
+  return decodePicture(new Uint8Array(await response.arrayBuffer()), url);
+}
+
+/** RGBA over white. */
+function fromImageData({ width, height, data }: ImageData): Picture {
+  const pixels = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; from < data.length; from += 4) {
+    const alpha = data[from + 3];
+    for (let c = 0; c < 3; c++) pixels[to++] = Math.round((data[from + c] * alpha + 255 * (255 - alpha)) / 255);
+  }
+  return { width, height, pixels };
+}
+
+function absolute(address: string | URL): string {
+  return new URL(address, globalThis.location?.href).href;
+}
+
+function nameOf(blob: Blob): string {
+  return "name" in blob && typeof blob.name === "string" ? blob.name : "the file";
+}

@@ -1,0 +1,113 @@
+/**
+ * `load`: a net from a weights file, ready to classify pictures, in Node, Deno and Bun. What the file is comes from io/open-weights.ts
+ * and io/plan-net.ts, what the net does from classify/picture-net.ts; load-browser.ts is the same for browsers.
+ */
+import { fileURLToPath } from "node:url";
+import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
+import type { PictureNet } from "./classify/picture-net.js";
+import type { EngineOptions } from "./create-engine.js";
+import { DataError, WeightsError } from "./core/errors.js";
+import { createEngine } from "./engine.js";
+import { type ByteReader, bytesReader } from "./io/byte-reader.js";
+import { decodePicture } from "./io/decode-wasm.js";
+import { openFileBytes } from "./io/file-bytes.js";
+import { openWeights } from "./io/open-weights.js";
+import { readPicture } from "./io/picture-file.js";
+import type { Picture } from "./io/pixels.js";
+import { openUrlBytes } from "./io/url-bytes.js";
+import type { WeightsFile } from "./io/weights-file.js";
+import { manifestEntry } from "./pull/manifest.js";
+import { cachedWeights } from "./pull/pull.js";
+
+/** Where weights come from: a path, an address (http, https, file), the name of a net that `pull` fetched, bytes, or several files' bytes by name. */
+export type WeightsInput = string | URL | Uint8Array | ReadonlyMap<string, Uint8Array>;
+
+/** What can be looked at: a path, an address, the bytes of a file, or decoded pixels. */
+export type PictureInput = string | URL | Uint8Array | Picture;
+
+/** A net that classifies, as `load` gives it. */
+export type LoadedNet = PictureNet<PictureInput>;
+
+/** What the file does not say, and how to compute. */
+export interface LoadOptions extends CommonOptions, Pick<EngineOptions, "threads" | "tier" | "deterministic"> {}
+
+/**
+ * Loads the net of a weights file: safetensors, PyTorch, ONNX, Keras, TensorFlow.js layers or Caffe.
+ *
+ * ```js
+ * const net = await load("vgg16.pth");
+ * const [best] = await net.classify("photo.jpg"); // { label: "tabby, tabby cat", index: 281, probability: 0.71 }
+ * ```
+ * @throws WeightsError for a file that is missing, malformed, of no known format, or whose net is not known; UsageError for options that
+ * make no sense.
+ */
+export async function load(weights: WeightsInput, options: LoadOptions = {}): Promise<LoadedNet> {
+  const { threads, tier, deterministic } = options;
+  const engineOptions = {
+    ...(threads !== undefined && { threads }),
+    ...(tier !== undefined && { tier }),
+    ...(deterministic !== undefined && { deterministic }),
+  };
+  return makePictureNet(() => openWeightsInput(weights), options, {
+    createEngine: () => createEngine(engineOptions),
+    openPicture,
+  });
+}
+
+/** Opens what `load` takes for weights, without a look at what net it is. */
+export async function openWeightsInput(weights: WeightsInput): Promise<WeightsFile> {
+  return openWeights(await readerOf(weights));
+}
+
+async function readerOf(weights: WeightsInput): Promise<ByteReader> {
+  if (weights instanceof Uint8Array) return bytesReader(weights);
+  if (weights instanceof URL)
+    return weights.protocol === "file:" ? openFileBytes(fileURLToPath(weights)) : openUrlBytes(weights.href);
+  if (typeof weights !== "string") {
+    const [first] = weights;
+    if (!first)
+      throw new WeightsError("load: no file is given (files 0). Give the bytes of at least one, the main one first.");
+    return bytesReader(first[1], first[0], weights);
+  }
+  if (/^https?:\/\//i.test(weights)) return openUrlBytes(weights);
+  if (/^file:\/\//i.test(weights)) return openFileBytes(fileURLToPath(weights));
+  // A bare name of a published net; a file of that name comes first.
+  if (manifestEntry(weights) === undefined) return openFileBytes(weights);
+  try {
+    return await openFileBytes(weights);
+  } catch (error) {
+    const cached = await cachedWeights(weights);
+    if (cached !== undefined) return openFileBytes(cached);
+    if (!(error instanceof WeightsError)) throw error;
+    throw new WeightsError(
+      `load: the published weights are not on this machine yet (net ${weights}). Fetch them: verydeep pull ${weights}, or await pull("${weights}").`,
+    );
+  }
+}
+
+/** Opens what a {@link LoadedNet} takes for a picture. */
+export async function openPicture(picture: PictureInput): Promise<Picture> {
+  if (picture instanceof Uint8Array) return decodePicture(picture);
+  if (picture instanceof URL) return openAddress(picture);
+  if (typeof picture !== "string") return picture;
+  return /^(https?|file):\/\//i.test(picture) ? openAddress(new URL(picture)) : readPicture(picture);
+}
+
+async function openAddress(url: URL): Promise<Picture> {
+  if (url.protocol === "file:") return readPicture(fileURLToPath(url));
+  return decodePicture(await fetchPicture(url), url.href);
+}
+
+async function fetchPicture(url: URL): Promise<Uint8Array> {
+  try {
+    const reader = await openUrlBytes(url.href);
+    try {
+      return await reader.read(0, reader.sizeBytes);
+    } finally {
+      await reader.close();
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataError(`classify: the picture cannot be fetched (${reason})`);
+  }
+}
