@@ -81,6 +81,14 @@ export class NetBuilder {
     return true;
   }
 
+  /** Gives a row's tensors other places. @returns whether it is a row of batch normalisation that has none yet. */
+  setAffine(value: Value, weight: TensorPlace, bias: TensorPlace): boolean {
+    const entry = this.entries.get(value.row);
+    if (entry?.row.kind !== "batchNorm" || !("fill" in (entry.tensors.get("weight") ?? {}))) return false;
+    entry.tensors.set("weight", weight).set("bias", bias);
+    return true;
+  }
+
   /** A value with the same height and width as given: what a picture can be cut to. The newest. */
   ofSize(height: number | null | undefined, width: number | null | undefined, values: Iterable<Value>): Value | null {
     const fits = [...values, this.input].filter(

@@ -7,7 +7,7 @@ import type { PbfReader } from "../vendor/protobuf.js";
 import type { ByteReader } from "./byte-reader.js";
 import { type FieldReader, type Part, type Place, ProtobufFile } from "./protobuf.js";
 import { floatsFromStored, storedSize } from "./stored-floats.js";
-import { checkRuns, type Run, type RunTensor } from "./stored-runs.js";
+import { checkRuns, type Run, runsOf, type RunTensor } from "./stored-runs.js";
 import type { StoredDtype } from "./weights-file.js";
 
 /** A tensor of the graph, or of an attribute. */
@@ -174,18 +174,9 @@ class OnnxReader {
   }
 
   private runs(parts: readonly Part[], dtype: StoredDtype): Run[] {
-    const { reader } = this.file;
-    const size = storedSize(dtype);
-    return joined(
-      parts.map(({ field, offset, sizeBytes, headBytes, delimited }) => {
-        if (sizeBytes % size !== 0 || (field !== RAW_DATA && PLAIN_DATA[field] !== dtype)) {
-          throw this.file.damaged(offset, `${sizeBytes} bytes as data of type ${dtype}`);
-        }
-        return delimited
-          ? { reader, offset, count: sizeBytes / size, strideBytes: size }
-          : { reader, offset, count: 1, strideBytes: size + headBytes };
-      }),
-    );
+    const other = parts.find(({ field }) => field !== RAW_DATA && PLAIN_DATA[field] !== dtype);
+    if (other) throw this.file.damaged(other.offset, `data of another type than ${dtype}`);
+    return runsOf(this.file.reader, parts, storedSize(dtype));
   }
 
   private async externalRun({ name, dims, externalData }: TensorHead, dtype: StoredDtype): Promise<Run> {
@@ -236,17 +227,6 @@ class OnnxReader {
     }
     return values;
   }
-}
-
-function joined(runs: readonly Run[]): Run[] {
-  const result: Run[] = [];
-  for (const run of runs) {
-    const last = result.at(-1);
-    const follows = last?.strideBytes === run.strideBytes && last.offset + last.count * last.strideBytes === run.offset;
-    if (last && follows) result[result.length - 1] = { ...last, count: last.count + run.count };
-    else result.push(run);
-  }
-  return result;
 }
 
 function numberOf(dtype: StoredDtype, bytes: Uint8Array): number {

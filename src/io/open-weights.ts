@@ -66,6 +66,11 @@ const FORMATS: readonly Format[] = [
       name.endsWith(".onnx") || (head[0] === 8 && head[1] < 32 && ONNX_SECOND.includes(head[2])),
     open: async (reader) => (await import("./onnx.js")).openOnnx(reader),
   },
+  {
+    name: "Caffe (.caffemodel)",
+    matches: ({ name }) => name.endsWith(".caffemodel"),
+    open: async (reader) => (await import("./caffe.js")).openCaffe(reader),
+  },
 ];
 
 /**

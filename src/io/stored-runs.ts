@@ -1,9 +1,10 @@
 /**
  * Tensors that lie in a file as one run of elements or several, as protobuf files may have them. Reads ranges of them; conversion is
- * stored-floats.ts's, and where the runs are, proto-values.ts's.
+ * stored-floats.ts's, and where a format's tensors are, its reader's.
  */
 import { DamagedFileError, WeightsError } from "../core/errors.js";
 import type { ByteReader } from "./byte-reader.js";
+import type { Part } from "./protobuf.js";
 import { floatsFromStored, readStoredFloats, storedSize } from "./stored-floats.js";
 import type { StoredTensor, WeightsFile } from "./weights-file.js";
 
@@ -26,7 +27,7 @@ export function runReads(
   file: string,
   tensors: ReadonlyMap<string, RunTensor>,
 ): Pick<WeightsFile, "readFloats" | "readBytes"> {
-  const runsOf = (name: string, begin: number, end: number): { tensor: RunTensor; runs: Run[] } => {
+  const wanted = (name: string, begin: number, end: number): { tensor: RunTensor; runs: Run[] } => {
     const tensor = tensors.get(name);
     if (!tensor) {
       throw new WeightsError(
@@ -43,7 +44,7 @@ export function runReads(
   };
   return {
     async readFloats(name, begin, target) {
-      const { tensor, runs } = runsOf(name, begin, begin + target.length);
+      const { tensor, runs } = wanted(name, begin, begin + target.length);
       let done = 0;
       for (const run of runs) {
         const part = target.subarray(done, done + run.count);
@@ -54,7 +55,7 @@ export function runReads(
       }
     },
     async readBytes(name, begin, end) {
-      const { tensor, runs } = runsOf(name, begin, end);
+      const { tensor, runs } = wanted(name, begin, end);
       const size = storedSize(tensor.dtype);
       const bytes = new Uint8Array((end - begin) * size);
       let done = 0;
@@ -65,6 +66,28 @@ export function runReads(
       return bytes;
     },
   };
+}
+
+/**
+ * Runs of what a message's repeated field of fixed-size numbers holds: packed, in one piece or several, or each with a tag of its own.
+ * @throws DamagedFileError for a piece that is no whole number of elements.
+ */
+export function runsOf(reader: ByteReader, parts: readonly Part[], elementBytes: number): Run[] {
+  const runs: Run[] = [];
+  for (const { offset, sizeBytes, headBytes, delimited } of parts) {
+    const count = sizeBytes / elementBytes;
+    if (!Number.isInteger(count)) {
+      throw new DamagedFileError(
+        `load: ${reader.name} is damaged (${sizeBytes} bytes as elements of ${elementBytes}, at byte ${offset}). Download or save the file again.`,
+      );
+    }
+    const strideBytes = delimited ? elementBytes : elementBytes + headBytes;
+    const last = runs.at(-1);
+    if (last?.strideBytes === strideBytes && last.offset + last.count * strideBytes === offset) {
+      runs[runs.length - 1] = { ...last, count: last.count + count };
+    } else if (count > 0) runs.push({ reader, offset, count, strideBytes });
+  }
+  return runs;
 }
 
 /** @throws DamagedFileError where the runs have not as many elements as the shape says. */
