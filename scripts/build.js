@@ -41,6 +41,28 @@ function dropComments(folder) {
   }
 }
 
+/**
+ * The bundle of hdf5.ts: the sources of jsfive's parser with our view in place of DataView, without what they log and without pako, which
+ * only what we do not use would call.
+ */
+const HDF5 = {
+  define: { DataView: "PagedView" },
+  inject: ["src/vendor/hdf5/view.ts"],
+  drop: ["console"],
+  plugins: [
+    {
+      name: "jsfive",
+      setup({ onResolve }) {
+        const parts = { jsfive: "high-level", "jsfive-core": "core", "jsfive-btree": "btree" };
+        onResolve({ filter: /^jsfive(-core|-btree)?$/ }, ({ path: name }) => ({
+          path: path.join(root, `node_modules/jsfive/esm/${parts[name]}.js`),
+        }));
+        onResolve({ filter: /pako/ }, () => ({ path: path.join(root, "src/vendor/hdf5/no-pako.ts") }));
+      },
+    },
+  ],
+};
+
 async function buildVendor() {
   const vendored = readdirSync(path.join(root, "src/vendor")).filter((file) => file.endsWith(".ts"));
   const inputs = [];
@@ -66,10 +88,15 @@ async function buildVendor() {
           }
         : {},
       logLevel: "warning",
+      ...(file === "hdf5.ts" ? HDF5 : {}),
     });
     inputs.push(...Object.keys(metafile.inputs));
   }
   for (const codec of CODECS) packCodec(codec);
+  // They are in the bundle.
+  for (const file of ["view.js", "no-pako.js", "no-pako.d.ts"]) {
+    rmSync(path.join(root, "dist/vendor/hdf5", file), { force: true });
+  }
   writeFileSync(path.join(root, "dist/vendor/THIRD-PARTY.txt"), thirdPartyNotice(inputs));
 }
 
@@ -98,7 +125,9 @@ function thirdPartyNotice(inputs) {
       .filter((line) => line !== undefined)
       .join("\n");
   });
-  notices.push(readFileSync(path.join(root, "src/vendor/wasm-codecs.txt"), "utf8").trim());
+  for (const file of ["wasm-codecs.txt", "pyfive.txt"]) {
+    notices.push(readFileSync(path.join(root, "src/vendor", file), "utf8").trim());
+  }
   const rule = `\n\n${"-".repeat(80)}\n\n`;
   return `The files of this folder contain code of these packages.${rule}${notices.join(rule)}\n`;
 }

@@ -54,6 +54,16 @@ const FORMATS: readonly Format[] = [
     open: async (reader) => (await import("./safetensors-shards.js")).openSafetensorsIndex(reader),
   },
   {
+    name: "Keras (.h5)",
+    matches: ({ text }) => text.startsWith("\x89HDF\r\n\x1a\n"),
+    open: async (reader) => (await import("./keras.js")).openKerasH5(reader),
+  },
+  {
+    name: "Keras 3 (.keras)",
+    matches: ({ entries }) => entries.includes("config.json"),
+    open: async (reader) => (await import("./keras.js")).openKerasArchive(reader),
+  },
+  {
     name: "TensorFlow.js layers (model.json)",
     matches: ({ text, name }) =>
       /^\s*\{/.test(text) && (/"(modelTopology|weightsManifest)"/.test(text) || /^model.*\.json$/.test(name)),

@@ -20,7 +20,7 @@ import { maxRelativeError, sameValues } from "../helpers/compare.js";
 const TOLERANCE = 1e-5;
 
 /** Endings of formats.json's and layers.json's files whose formats are read. */
-const READ = /\.safetensors$|\.index\.json$|model\.json$|\.onnx$|\.pth$|\.caffemodel$/;
+const READ = /\.safetensors$|\.index\.json$|model\.json$|\.onnx$|\.pth$|\.caffemodel$|\.h5$|\.keras$/;
 
 interface FormatNet {
   readonly config: string;
