@@ -11,6 +11,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { ByteReader } from "#src/io/byte-reader.js";
+import { openOnnx } from "#src/io/onnx.js";
 import { openWeights } from "#src/io/open-weights.js";
 import { openPytorch } from "#src/io/pytorch.js";
 import { openSafetensorsFile } from "#src/io/safetensors-format.js";
@@ -31,6 +32,7 @@ const FORMATS: Readonly<Record<string, FuzzedFormat>> = {
   safetensors: { open: openSafetensorsFile, folders: ["formats"], files: /\.safetensors$/ },
   "safetensors-index": { open: openSafetensorsIndex, folders: ["formats/sharded"], files: /\.index\.json$/ },
   pytorch: { open: openPytorch, folders: ["torch", "formats"], files: /\.pth?$/ },
+  onnx: { open: openOnnx, folders: ["formats"], files: /\.onnx$/ },
   tfjs: {
     open: openTfjs,
     folders: ["formats/tfjs", "formats/tfjs-uint8", "formats/tfjs-float16"],
