@@ -4,15 +4,12 @@
  *   python3 test/fixtures/make-formats.py --full FOLDER       Debian's python3-torch, python3-h5py, python3-onnx; --only FILE,... for some
  *   node --import tsx scripts/long/formats-full.ts FOLDER     after npm run build
  *
- * Prints one JSON object a file: seconds from opening to the filled net, the largest distance of its logits from PyTorch's float64 relative
+ * Prints one JSON object a file: seconds until the net is there, engine included, the largest distance of its logits from PyTorch's float64 relative
  * to the largest logit, and whether they are those of the first file to the bit. Exits with 1 where a file fails.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { createEngine } from "#src/engine.js";
-import { openFileBytes } from "#src/io/file-bytes.js";
-import { loadNet } from "#src/io/load-net.js";
-import { openWeights } from "#src/io/open-weights.js";
+import { load } from "#src/index.js";
 import { formulaFill } from "../../test/fixtures/formula.js";
 import { maxRelativeError, sameValues } from "../../test/helpers/compare.js";
 
@@ -35,13 +32,11 @@ const { pictures, nets }: Formats = JSON.parse(readFileSync(path.join(folder, "f
 const [{ inputSize, logits, files }] = nets;
 
 async function logitsOf(file: string, order: "RGB" | "BGR"): Promise<{ seconds: number; found: Float32Array[] }> {
-  const engine = await createEngine();
+  const start = performance.now();
+  const net = await load(path.join(folder, file), { preprocessing: order === "BGR" ? "caffe" : "torchvision" });
+  const seconds = (performance.now() - start) / 1000;
+  const { engine, model } = net;
   try {
-    const start = performance.now();
-    const opened = await openWeights(await openFileBytes(path.join(folder, file)));
-    const { model } = await loadNet(opened, engine, { preprocessing: order === "BGR" ? "caffe" : "torchvision" });
-    await opened.close();
-    const seconds = (performance.now() - start) / 1000;
     const found: Float32Array[] = [];
     for (const { t, scale } of pictures) {
       const x = new Float32Array(3 * inputSize * inputSize);
@@ -50,7 +45,7 @@ async function logitsOf(file: string, order: "RGB" | "BGR"): Promise<{ seconds: 
     }
     return { seconds, found };
   } finally {
-    await engine.close();
+    await net.close();
   }
 }
 

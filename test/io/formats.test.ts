@@ -6,21 +6,12 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Engine } from "#src/core/engine.js";
-import { createEngine } from "#src/engine.js";
-import { openFileBytes } from "#src/io/file-bytes.js";
-import { type FilledNet, loadNet } from "#src/io/load-net.js";
-import { openWeights } from "#src/io/open-weights.js";
-import type { PlanOptions } from "#src/io/plan-net.js";
-import type { Module } from "#src/nn/module.js";
+import { type LoadedNet, type LoadOptions, load } from "#src/index.js";
 import { formulaFill } from "../fixtures/formula.js";
 import { maxRelativeError, sameValues } from "../helpers/compare.js";
 
 /** Of the largest. onnxruntime-web is up to 2.2e-6 away in these nets: 16 layers, and logits smaller than the terms they are sums of. */
 const TOLERANCE = 1e-5;
-
-/** Endings of formats.json's and layers.json's files whose formats are read. */
-const READ = /\.safetensors$|\.index\.json$|model\.json$|\.onnx$|\.pth$|\.caffemodel$|\.h5$|\.keras$/;
 
 interface FormatNet {
   readonly config: string;
@@ -56,41 +47,24 @@ const readJson = (file: string) => JSON.parse(readFileSync(pathOf(file), "utf8")
 const { nets, pictures }: { nets: FormatNet[]; pictures: Picture[] } = readJson("formats.json");
 const layers: { nets: LayersNet[]; scale: number } = readJson("layers.json");
 
-async function load(file: string, engine: Engine, options: PlanOptions = {}): Promise<FilledNet> {
-  const opened = await openWeights(await openFileBytes(pathOf(file)));
-  try {
-    return await loadNet(opened, engine, options);
-  } finally {
-    await opened.close();
-  }
-}
-
-async function outputOf(
-  model: Module,
-  engine: Engine,
-  shape: readonly number[],
-  { t, scale }: Picture,
-): Promise<Float32Array> {
-  const x = new Float32Array(shape.reduce((product, side) => product * side, 1));
+/** What the net puts out for a picture that needs no preparing. */
+async function outputOf({ model, engine, inputShape }: LoadedNet, { t, scale }: Picture): Promise<Float32Array> {
+  const x = new Float32Array(inputShape.reduce((product, side) => product * side, 1));
   formulaFill(x, t, scale);
-  return engine.noGrad(() => model.forward(engine.tensor(x, [1, ...shape]))).data();
+  return engine.noGrad(() => model.forward(engine.tensor(x, [1, ...inputShape]))).data();
 }
 
 /** All values of a net's tensors, in the order of its layers, and its logits of the pictures. */
-async function contents(
-  model: Module,
-  engine: Engine,
-  side: number,
-): Promise<{ tensors: Float32Array[]; logits: Float32Array[] }> {
+async function contents(net: LoadedNet): Promise<{ tensors: Float32Array[]; logits: Float32Array[] }> {
   const tensors: Float32Array[] = [];
-  for (const tensor of model.stateDict().values()) tensors.push(await tensor.read());
+  for (const tensor of net.model.stateDict().values()) tensors.push(await tensor.read());
   const logits: Float32Array[] = [];
-  for (const picture of pictures) logits.push(await outputOf(model, engine, [3, side, side], picture));
+  for (const picture of pictures) logits.push(await outputOf(net, picture));
   return { tensors, logits };
 }
 
 /** ONNX does not say how pictures are prepared; the caller does, and with it which order the channels are in. */
-function options({ file, order }: FormatFile): PlanOptions {
+function options({ file, order }: FormatFile): LoadOptions {
   return file.endsWith(".onnx") ? { preprocessing: order === "BGR" ? "caffe" : "torchvision" } : {};
 }
 
@@ -104,12 +78,11 @@ function sameBesideZeros(a: Float32Array, b: Float32Array): boolean {
 
 for (const net of nets) {
   let first: { tensors: Float32Array[]; logits: Float32Array[] } | undefined;
-  for (const file of net.files.filter(({ file }) => READ.test(file))) {
+  for (const file of net.files) {
     test(`${file.file}: ${file.what}; tensors and logits, to the bit those of all other files`, async () => {
-      const engine = await createEngine({ threads: 1 });
-      const { model, plan } = await load(file.file, engine, options(file));
-      const found = await contents(model, engine, net.inputSize);
-      await engine.close();
+      const loaded = await load(pathOf(file.file), { threads: 1, ...options(file) });
+      const found = await contents(loaded);
+      await loaded.close();
       for (const [i, logits] of found.logits.entries()) {
         const distance = maxRelativeError(logits, net.logits[i]);
         assert.ok(distance <= TOLERANCE, `picture ${i}: ${distance} from PyTorch's logits`);
@@ -123,20 +96,20 @@ for (const net of nets) {
       for (const [i, logits] of found.logits.entries()) {
         assert.ok(sameValues(logits, first.logits[i]), `picture ${i}: [${logits}], others [${first.logits[i]}]`);
       }
-      const { mean, std } = plan.preprocessing;
+      const { mean, std } = loaded.preprocessing;
       assert.ok(maxRelativeError(mean, rgb(file, file.mean)) < 1e-6, `mean [${mean}]`);
       assert.ok(maxRelativeError(std, rgb(file, file.std)) < 1e-6, `std [${std}]`);
-      assert.equal(plan.inputShape, [3, net.inputSize, net.inputSize]);
+      assert.equal(loaded.inputShape, [3, net.inputSize, net.inputSize]);
     });
   }
 }
 
-for (const { file, what, input, t, softmax, output } of layers.nets.filter(({ file }) => READ.test(file))) {
+for (const { file, what, input, t, softmax, output } of layers.nets) {
   test(`${file}: ${what}`, async () => {
-    const engine = await createEngine({ threads: 1 });
-    const { model } = await load(file, engine);
-    const found = await outputOf(model, engine, input, { t, scale: layers.scale });
-    await engine.close();
+    const loaded = await load(pathOf(file), { threads: 1 });
+    assert.equal(loaded.inputShape, input);
+    const found = await outputOf(loaded, { t, scale: layers.scale });
+    await loaded.close();
     const distance = maxRelativeError(softmax ? softMax(found) : found, output);
     assert.ok(distance <= TOLERANCE, `${distance} from PyTorch's output`);
   });
