@@ -77,7 +77,10 @@ function outputOf(node: OnnxNode, context: NodeContext): GraphValue {
     const handler = HANDLERS.get(node.op);
     if (handler) return handler(context);
   }
-  return context.fail("a layer that verydeep has not", UNSUPPORTED_REMEDY);
+  return context.fail(
+    "a layer that verydeep has not",
+    "Export the net without it, or with operators of ONNX that are layers.",
+  );
 }
 
 /** Of the main output. A picture of one pixel per class is a row of logits. */

@@ -135,6 +135,9 @@ class OnnxReader {
       if (part.field === 1) model.nodes.push(await this.node(part));
       else if (part.field === 5) {
         const tensor = await this.tensor(part);
+        if (model.initializers.has(tensor.name)) {
+          throw this.file.damaged(part.offset, `two tensors named ${JSON.stringify(tensor.name)}`);
+        }
         model.initializers.set(tensor.name, tensor);
       } else {
         throw new WeightsError(
