@@ -17,8 +17,6 @@ const DOMAINS = ["", "ai.onnx"];
 /** The deepest nets of pictures have some 1000. */
 const MAX_NODES = 10_000;
 
-const UNSUPPORTED_REMEDY = "Export the net without it; docs/formats.md lists the operators that are read.";
-
 /** Name of a tensor that a Constant node holds. */
 export function constantName(node: OnnxNode): string {
   return node.outputs[0] || node.name;
