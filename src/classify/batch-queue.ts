@@ -12,7 +12,7 @@ interface Waiting<I, O> {
 /** Runs `work` on up to `most` inputs at once; one batch at a time, in the order of the requests. */
 export class BatchQueue<I, O> {
   private waiting: Waiting<I, O>[] = [];
-  private running: Promise<void> | null = null;
+  private running = false;
 
   /**
    * @param work gives one output for each input, in their order.
@@ -28,20 +28,16 @@ export class BatchQueue<I, O> {
   add(input: I): Promise<O> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ input, resolve, reject });
-      this.running ??= this.run();
+      if (!this.running) void this.run();
     });
   }
 
-  /** Ends when nothing is waiting any more. */
-  async idle(): Promise<void> {
-    await this.running;
-  }
-
   private async run(): Promise<void> {
+    this.running = true;
     // Whoever asks in this turn of the event loop is in the first batch.
     await Promise.resolve();
     while (this.waiting.length > 0) await this.settle(this.takeBatch());
-    this.running = null;
+    this.running = false;
   }
 
   private takeBatch(): Waiting<I, O>[] {

@@ -10,6 +10,7 @@ import type { Tensor } from "../core/tensor.js";
 import type { NetLayer } from "../models/net-config.js";
 import { Linear } from "../nn/layers.js";
 import type { Module } from "../nn/module.js";
+import { QuantizedLinear } from "../nn/quantized-linear.js";
 import { globalAvgPool2d } from "../ops/adaptive-pool2d.js";
 import { conv2d } from "../ops/conv2d.js";
 import { flatten } from "../ops/reshape.js";
@@ -40,6 +41,11 @@ export function denseScores(model: Module, layers: readonly NetLayer[], x: Tenso
     if (i === flattened) return;
     const module = moduleAt(model, layer.name);
     y = y.engine.withModule(layer.name, () => {
+      if (module instanceof QuantizedLinear) {
+        throw new UsageError(
+          `classify: weights in fewer bits cannot look at a whole picture at once (layer ${layer.name}). Use crop center, or linearWeights float32.`,
+        );
+      }
       if (i < flattened || !(module instanceof Linear)) return module.forward(y);
       const [, kH, kW] = kernel;
       kernel = [layer.outChannels, 1, 1];

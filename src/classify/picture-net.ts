@@ -84,6 +84,8 @@ export class PictureNet<P> {
   private readonly openPicture: (picture: P) => Promise<Picture>;
   private readonly ownsEngine: boolean;
   private readonly queue: BatchQueue<Ready, Float32Array>;
+  /** Calls under way: close() waits for them. */
+  private readonly calls = new Set<Promise<unknown>>();
   private closed = false;
 
   constructor(parts: PictureNetParts<P>) {
@@ -125,11 +127,13 @@ export class PictureNet<P> {
   /** One score a class, before the soft-max. @throws as {@link classify} does. */
   async scores(picture: P, options: Omit<ClassifyOptions, "top"> = {}): Promise<Float32Array> {
     const { dense, scale } = this.checkOptions(options);
-    const opened = await this.openPicture(picture);
-    if (!dense) return this.run(this.centre(opened, scale));
-    const both = this.whole(opened, scale);
-    const [plain, mirrored] = await Promise.all(both.map((ready) => this.run(ready)));
-    return plain.map((score, i) => (score + mirrored[i]) / 2);
+    return this.call(async () => {
+      const opened = await this.openPicture(picture);
+      if (!dense) return this.queue.add(this.centre(opened, scale));
+      const both = this.whole(opened, scale);
+      const [plain, mirrored] = await Promise.all(both.map((ready) => this.queue.add(ready)));
+      return plain.map((score, i) => (score + mirrored[i]) / 2);
+    });
   }
 
   /**
@@ -143,13 +147,13 @@ export class PictureNet<P> {
         `classify: the planes do not have the input's size (values ${planes.length}, planes [3,${height},${width}]). Use fitPicture.`,
       );
     }
-    return this.run({ x: normalised(planes, this.preprocessing), height, width, dense: false });
+    return this.call(() => this.queue.add({ x: normalised(planes, this.preprocessing), height, width, dense: false }));
   }
 
   /** Waits for what is under way; ends the engine if it was made for this net. Calls after it fail. */
   async close(): Promise<void> {
     this.closed = true;
-    await this.queue.idle();
+    await Promise.allSettled(this.calls);
     if (this.ownsEngine) await this.engine.close();
   }
 
@@ -166,9 +170,15 @@ export class PictureNet<P> {
     return { dense: crop === "dense", scale };
   }
 
-  private run(ready: Ready): Promise<Float32Array> {
+  private async call(work: () => Promise<Float32Array>): Promise<Float32Array> {
     if (this.closed) throw new UsageError("classify: the net is closed (close() was called). Load it again.");
-    return this.queue.add(ready);
+    const result = work();
+    this.calls.add(result);
+    try {
+      return await result;
+    } finally {
+      this.calls.delete(result);
+    }
   }
 
   private centre(picture: Picture, scale: number): Ready {
@@ -181,7 +191,8 @@ export class PictureNet<P> {
 
   /** The rescaled picture, and its mirror image. */
   private whole(picture: Picture, scale: number): Ready[] {
-    const rescaled = rescalePicture(picture, scale);
+    const [, inH, inW] = this.inputShape;
+    const rescaled = rescalePicture(picture, Math.max(inH, inW, scale));
     const { height, width } = rescaled;
     const x = normalised(toPlanes(rescaled), this.preprocessing);
     const mirrored = new Float32Array(x.length);

@@ -5,7 +5,7 @@ import { UsageError } from "../core/errors.js";
 import type { Command } from "../vendor/command-line.js";
 import { addNetOptions, type NetArguments, planOptions } from "./net-options.js";
 import { parseWhole, percent } from "./numbers.js";
-import type { Output } from "./output.js";
+import { type Output, printable } from "./output.js";
 import { expandPictures } from "./pictures.js";
 import { addTierOptions, type TierArguments, tierOf } from "./threads.js";
 import type { LinearWeights } from "../models/build-layer.js";
@@ -101,7 +101,8 @@ export async function classifyPictures(
 function predictionLines(predictions: readonly Prediction[], output: Output): string[] {
   return predictions.map(({ label, probability }) => {
     const share = percent(probability).padStart(9);
-    return output.terminal ? `${share}  ${output.paint.cyan(bar(probability))}  ${label}` : `${share}  ${label}`;
+    const name = printable(label);
+    return output.terminal ? `${share}  ${output.paint.cyan(bar(probability))}  ${name}` : `${share}  ${name}`;
   });
 }
 

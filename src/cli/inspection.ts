@@ -6,7 +6,7 @@ import type { WeightsFile } from "../io/weights-file.js";
 import { openWeightsInput } from "../load.js";
 import { netTotals } from "../models/net-config.js";
 import { grouped, table } from "./numbers.js";
-import type { Output } from "./output.js";
+import { type Output, printable } from "./output.js";
 
 /** Longest text of the metadata that is shown. */
 const MOST_TEXT = 100;
@@ -66,7 +66,7 @@ function inspectionLines(file: WeightsFile, found: Found, output: Output): strin
     facts.push(
       ["net", `${bold(about)}, input ${inputShape.join("x")}`],
       ["size", `${layers.length} layers, ${grouped(params)} parameters, ${grouped(macs)} MACs a picture`],
-      ["classes", `${found.classes.length}: ${shortened(found.classes.slice(0, 5).join(", "))}, ...`],
+      ["classes", `${found.classes.length}: ${shortened(firstOf(found.classes))}`],
       [
         "pictures",
         `smaller side to ${scale}, the middle ${height}x${width}, minus ${numbers(mean)}, over ${numbers(std)}`,
@@ -74,17 +74,26 @@ function inspectionLines(file: WeightsFile, found: Found, output: Output): strin
       ...notes.map((note): [string, string] => ["note", note]),
     );
   } else {
-    facts.push(["net", found.reason]);
+    facts.push(["net", printable(found.reason)]);
   }
-  for (const [key, value] of Object.entries(file.metadata)) facts.push([`  ${key}`, shortened(value)]);
+  for (const [key, value] of Object.entries(file.metadata)) facts.push([`  ${shortened(key)}`, shortened(value)]);
   const width = Math.max(...facts.map(([name]) => name.length));
-  const rows = [...file.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape.join("x") || "one value"]);
+  const rows = [...file.tensors].map(([name, { dtype, shape }]) => [
+    printable(name),
+    dtype,
+    shape.join("x") || "one value",
+  ]);
   const [head, ...lines] = table([["tensor", "type", "shape"], ...rows], new Set());
   return [...facts.map(([name, text]) => `${name.padEnd(width)}  ${text}`), dim(head), ...lines];
 }
 
+/** Some names, for an impression. */
+function firstOf(names: readonly string[]): string {
+  return `${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}`;
+}
+
 /** On one line, and not for ever. */
 function shortened(text: string): string {
-  const line = text.replace(/\s+/g, " ");
+  const line = printable(text.replace(/\s+/g, " "));
   return line.length > MOST_TEXT ? `${line.slice(0, MOST_TEXT - 1)}…` : line;
 }

@@ -34,7 +34,12 @@ export function wantsColour(stream: { readonly isTTY?: boolean }, env: OutputOpt
 /** An error as one line, without a stack trace. */
 export function errorLine(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error);
-  return message.replace(/\s*\n\s*/g, " ").trim();
+  return printable(message.replace(/\s*\n\s*/g, " ").trim());
+}
+
+/** Text that comes from files: without the control characters by which it could write elsewhere on a terminal, or worse. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, "?");
 }
 
 /** An error as JSON shows it. */

@@ -57,6 +57,15 @@ export function listField(value: Json | undefined, ...keys: readonly string[]): 
 
 /** A value as a text of at most 60 characters, for errors. */
 export function shown(value: Json | undefined): string {
-  const text = JSON.stringify(value) ?? "nothing";
+  const text = asText(value);
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** What is nested too deeply for JSON.stringify is named only. */
+function asText(value: Json | undefined): string {
+  try {
+    return JSON.stringify(value) ?? "nothing";
+  } catch {
+    return isList(value) ? "a list" : "an object";
+  }
 }

@@ -3,9 +3,15 @@
  * each of the net's tensors is in the file, how a picture is prepared, what the classes are called. Pure functions of the file's
  * header; load-net.ts builds and fills.
  */
-import { type Preprocessing, PREPROCESSINGS, type PreprocessingName, preprocessingOf } from "./preprocessing.js";
+import {
+  type Preprocessing,
+  PREPROCESSINGS,
+  type PreprocessingName,
+  preprocessingName,
+  preprocessingOf,
+} from "./preprocessing.js";
 import { UsageError, WeightsError } from "../core/errors.js";
-import { INPUT, type NetLayer, netTensorShapes, type Row, tableLayers } from "../models/net-config.js";
+import { INPUT, isCount, type NetLayer, netTensorShapes, type Row, tableLayers } from "../models/net-config.js";
 import type { NetDescription } from "../models/net-description.js";
 import { isNetName, netFacts, netLayers } from "../models/nets.js";
 import { type VggConfigName, vggLayers, vggName } from "../models/vgg-config.js";
@@ -69,6 +75,9 @@ const GUESS: PreprocessingName = "unit";
 
 const DEFAULT_SIDE = 224;
 
+/** More classes have no names: a file of a few bytes can claim any number. */
+const MOST_OUTPUTS = 2 ** 22;
+
 /**
  * Plans the net of a file.
  * @throws WeightsError for a file whose net is not told and not recognised, or does not fit what is told; UsageError for options that
@@ -86,16 +95,21 @@ export function planNet(file: WeightsFile, options: PlanOptions = {}): NetPlan {
   const { asked, notes } = chosenPreprocessing(draft, options);
   const side = Math.min(height, width);
   const preprocessing = checkedPreprocessing(
-    typeof asked === "string" ? preprocessingOf(asked, side, channels) : asked,
-    channels,
-    side,
+    typeof asked === "string" ? preprocessingOf(preprocessingName(asked), side, channels) : asked,
+    { channels, side, file: file.name, Fault: options.preprocessing === undefined ? WeightsError : UsageError },
   );
   const order = typeof asked === "string" && options.preprocessing ? PREPROCESSINGS[asked].order : draft.order;
   const places = order === "BGR" && channels === 3 ? reversedInput(draft, file.name) : draft.tensors;
   const classes = options.classes ?? draft.classes;
   const outputs = layers.findLast(({ auxiliary = false }) => !auxiliary)?.outShape.reduce((a, b) => a * b, 1) ?? 0;
+  if (outputs < 1 || outputs > MOST_OUTPUTS) {
+    throw new WeightsError(
+      `load: the net of ${file.name} gives no scores of classes (outputs ${outputs}, at most ${MOST_OUTPUTS}). Use a net that classifies.`,
+    );
+  }
   if (classes && classes.length !== outputs) {
-    throw new UsageError(
+    const Fault = options.classes ? UsageError : WeightsError;
+    throw new Fault(
       `load: there are not as many class names as the net of ${file.name} has outputs (names ${classes.length}, outputs ${outputs}). Give one for each.`,
     );
   }
@@ -113,19 +127,34 @@ function chosenPreprocessing(
   return { asked, notes: [note] };
 }
 
-function checkedPreprocessing(preprocessing: Preprocessing, channels: number, side: number): Preprocessing {
+/** What a preprocessing must fit, and whose fault it is where it does not. */
+interface Fit {
+  readonly channels: number;
+  readonly side: number;
+  readonly file: string;
+  readonly Fault: typeof UsageError | typeof WeightsError;
+}
+
+function checkedPreprocessing(preprocessing: Preprocessing, { channels, side, file, Fault }: Fit): Preprocessing {
   const { mean, std, scale } = preprocessing;
-  const finite = [...mean, ...std].every(Number.isFinite) && std.every((one) => one > 0);
-  if (finite && mean.length === channels && std.length === channels && Number.isInteger(scale) && scale >= side) {
+  const fits = (values: readonly number[]): boolean =>
+    Array.isArray(values) && values.length === channels && values.every(Number.isFinite);
+  if (fits(mean) && fits(std) && std.every((one) => one > 0) && Number.isInteger(scale) && scale >= side) {
     return preprocessing;
   }
-  throw new UsageError(
-    `load: the preprocessing does not fit the net (mean [${mean}], std [${std}], scale ${scale}; channels ${channels}, input ${side}). ` +
+  throw new Fault(
+    `load: the preprocessing does not fit the net of ${file} (mean [${mean}], std [${std}], scale ${scale}; channels ${channels}, input ${side}). ` +
       "Give a mean and a std above 0 for each channel, and a scale of at least the input's side.",
   );
 }
 
 function draftNet(file: WeightsFile, options: PlanOptions): Draft {
+  const { inputSize = 1 } = options;
+  if (!isCount(inputSize)) {
+    throw new UsageError(
+      `load: the input size is not a positive whole number (inputSize ${inputSize}). Leave it out, or pass such as 224.`,
+    );
+  }
   if (options.net && options.config) {
     throw new UsageError(`load: a config and a net are given (config ${options.config}). Give one of them.`);
   }

@@ -255,6 +255,11 @@ type NamedRow = Row & { readonly name: string; readonly paperName: string };
 function layerOf(row: NamedRow, inputs: readonly (readonly number[])[], options: LayerOptions): NetLayer {
   const { outputs, ...kept } = row;
   const inShape = inputs[0];
+  if (row.kind === "crop" && inputs.length < 2) {
+    throw new UsageError(
+      `${options.net}: a crop takes two layers (${row.paperName}, from [${row.from ?? ""}]). Name the one it cuts and the one it is cut to.`,
+    );
+  }
   const outShape = outShapeOf(row, inputs, outputsOf(outputs, inShape[0], options));
   if (!outShape.every(isCount)) {
     throw new UsageError(

@@ -31,6 +31,8 @@ const or = (check: Check, value: unknown) => ({ check, value });
 const maybe = (check: Check) => ({ check, value: undefined });
 
 const WINDOW: Fields = { kernelSize: need("pair"), stride: or("pair", 1), padding: or("pairOf0", 0) };
+/** The windows of a pooling stand side by side, unless told otherwise: see parseRow. */
+const POOLING: Fields = { ...WINDOW, stride: need("pair"), ceilMode: or("boolean", false) };
 const OUTPUTS: Fields = { outputs: need("count") };
 const CONVOLUTION: Fields = {
   ...WINDOW,
@@ -45,8 +47,8 @@ const ADAPTIVE: Fields = { outputSize: need("pair") };
 const KINDS: Readonly<Record<LayerKind["kind"], Fields>> = {
   conv: CONVOLUTION,
   convTranspose: { ...CONVOLUTION, outputPadding: maybe("pairOf0") },
-  pool: { ...WINDOW, ceilMode: or("boolean", false) },
-  avgPool: { ...WINDOW, ceilMode: or("boolean", false), countIncludePad: maybe("boolean") },
+  pool: POOLING,
+  avgPool: { ...POOLING, countIncludePad: maybe("boolean") },
   adaptiveMaxPool: ADAPTIVE,
   adaptiveAvgPool: ADAPTIVE,
   lrn: { size: or("count", 5), alpha: or("number", 1e-4), beta: or("number", 0.75), k: or("number", 2) },
@@ -137,14 +139,19 @@ function parseRow(value: unknown, where: string): Row {
       `${where}, ${kind}: there is no such option (option ${shown(unknown)}). It has ${Object.keys(fields).join(", ") || "none"}.`,
     );
   }
+  if (auxiliary !== undefined && typeof auxiliary !== "boolean") {
+    throw new UsageError(`${where}: auxiliary is not true or false (auxiliary ${shown(auxiliary)}). Leave it out.`);
+  }
   const place = {
     ...(name === undefined ? {} : { name: asName(name, where, "name") }),
     ...(paperName === undefined ? {} : { paperName: asName(paperName, where, "paperName") }),
     ...(from === undefined ? {} : { from: asNames(from, where) }),
     ...(auxiliary === true ? { auxiliary: true } : {}),
   };
-  const options = Object.entries(fields).flatMap(([field, { check, value: fallback }]) => {
+  const pooling = kind === "pool" || kind === "avgPool";
+  const options = Object.entries(fields).flatMap(([field, { check, value }]) => {
     const own = Object.hasOwn(given, field) ? given[field] : undefined;
+    const fallback = pooling && field === "stride" ? given.kernelSize : value;
     const found = own ?? fallback;
     if (found === undefined && "value" in fields[field]) return [];
     if (!CHECKS[check].passes(found)) {
@@ -190,7 +197,20 @@ function asNames(value: unknown, where: string): string[] {
   throw new UsageError(`${where}: from is no list of names (from ${shown(value)}). Write "from": ["conv1"].`);
 }
 
+/** Lists that are shown in errors, not counted. */
+const MOST_SHOWN = 100;
+
 function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  if (Array.isArray(value) && value.length > MOST_SHOWN) return `a list of ${value.length}`;
+  const text = asJson(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+/** JSON that is nested too deeply, or in a circle, cannot be written. */
+function asJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return Array.isArray(value) ? "a list" : `some ${typeof value}`;
+  }
 }
