@@ -11,6 +11,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { ByteReader } from "#src/io/byte-reader.js";
+import { openCaffe } from "#src/io/caffe.js";
+import { openKerasArchive, openKerasH5 } from "#src/io/keras.js";
 import { openOnnx } from "#src/io/onnx.js";
 import { openWeights } from "#src/io/open-weights.js";
 import { openPytorch } from "#src/io/pytorch.js";
@@ -38,6 +40,9 @@ const FORMATS: Readonly<Record<string, FuzzedFormat>> = {
     folders: ["formats/tfjs", "formats/tfjs-uint8", "formats/tfjs-float16"],
     files: /^model\.json$/,
   },
+  keras: { open: openKerasH5, folders: ["formats"], files: /\.h5$/ },
+  "keras-archive": { open: openKerasArchive, folders: ["formats"], files: /\.keras$/ },
+  caffe: { open: openCaffe, folders: ["formats"], files: /\.caffemodel$/ },
   /** Whatever it is taken for. */
   any: { open: openWeights, folders: ["formats"], files: /\.\w+$/ },
 };
