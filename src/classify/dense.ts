@@ -28,7 +28,9 @@ export function denseScores(model: Module, layers: readonly NetLayer[], x: Tenso
   const map = flattened === -1 ? layers.at(-1)?.outShape : layers[flattened].inShape;
   const odd = layers.find(
     ({ kind, from }, i) =>
-      from !== undefined || kind.startsWith("adaptive") || (i > flattened && kind !== "linear" && !BY_VALUE.has(kind)),
+      from !== undefined ||
+      kind.startsWith("adaptive") ||
+      (flattened !== -1 && i > flattened && kind !== "linear" && !BY_VALUE.has(kind)),
   );
   if (flattened === -1 || map === undefined || odd) {
     throw new UsageError(
