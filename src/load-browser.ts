@@ -1,7 +1,7 @@
 /** `load` in browsers: a net from an address, bytes, or files that the user chose, ready to classify pictures. load.ts is Node's. */
 import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
 import type { PictureNet } from "./classify/picture-net.js";
-import { DataError, WeightsError } from "./core/errors.js";
+import { DataError, UsageError, WeightsError } from "./core/errors.js";
 import { createEngine } from "./engine-browser.js";
 import { blobReader } from "./io/blob-bytes.js";
 import { type ByteReader, bytesReader } from "./io/byte-reader.js";
@@ -37,7 +37,12 @@ export async function load(weights: WeightsInput, options: LoadOptions = {}): Pr
 async function readerOf(weights: WeightsInput): Promise<ByteReader> {
   if (weights instanceof Uint8Array) return bytesReader(weights);
   if (weights instanceof Blob) return blobReader(weights, nameOf(weights));
-  if (typeof weights === "string" || weights instanceof URL) return openUrlBytes(absolute(weights));
+  if (typeof weights === "string" || weights instanceof URL) return openUrlBytes(absolute(weights, "load"));
+  if (!(weights instanceof Map)) {
+    throw new UsageError(
+      `load: these are no weights (weights ${String(weights)}). Pass an address, bytes as a Uint8Array, a file, or a Map of name to file.`,
+    );
+  }
   const [first] = weights;
   if (first) return blobReader(first[1], first[0], weights);
   throw new WeightsError("load: no file is given (files 0). Give at least one, the main one first.");
@@ -49,7 +54,7 @@ async function openPicture(picture: PictureInput): Promise<Picture> {
   if (picture instanceof Blob) return decodePicture(new Uint8Array(await picture.arrayBuffer()), nameOf(picture));
   if (picture instanceof ImageData) return fromImageData(picture);
   if (typeof picture !== "string" && !(picture instanceof URL)) return picture;
-  const url = absolute(picture);
+  const url = absolute(picture, "classify");
   const response = await fetch(url).catch((error: unknown) => {
     throw new DataError(
       `classify: the picture cannot be fetched (address ${url}, ${String(error)}). Check the address.`,
@@ -73,8 +78,12 @@ function fromImageData({ width, height, data }: ImageData): Picture {
   return { width, height, pixels };
 }
 
-function absolute(address: string | URL): string {
-  return new URL(address, globalThis.location?.href).href;
+function absolute(address: string | URL, op: string): string {
+  try {
+    return new URL(address, globalThis.location?.href).href;
+  } catch {
+    throw new UsageError(`${op}: this is no address (address ${address}). Correct it.`);
+  }
 }
 
 function nameOf(blob: Blob): string {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
 import type { PictureNet } from "./classify/picture-net.js";
 import type { EngineOptions } from "./create-engine.js";
-import { DataError, WeightsError } from "./core/errors.js";
+import { DataError, UsageError, WeightsError } from "./core/errors.js";
 import { createEngine } from "./engine.js";
 import { type ByteReader, bytesReader } from "./io/byte-reader.js";
 import { decodePicture } from "./io/decode-wasm.js";
@@ -62,15 +62,20 @@ export async function openWeightsInput(weights: WeightsInput): Promise<WeightsFi
 async function readerOf(weights: WeightsInput): Promise<ByteReader> {
   if (weights instanceof Uint8Array) return bytesReader(weights);
   if (weights instanceof URL)
-    return weights.protocol === "file:" ? openFileBytes(fileURLToPath(weights)) : openUrlBytes(weights.href);
+    return weights.protocol === "file:" ? openFileBytes(pathOf(weights, "load")) : openUrlBytes(weights.href);
   if (typeof weights !== "string") {
+    if (!(weights instanceof Map)) {
+      throw new UsageError(
+        `load: these are no weights (weights ${String(weights)}). Pass a path, an address, bytes as a Uint8Array, or a Map of name to bytes.`,
+      );
+    }
     const [first] = weights;
     if (!first)
       throw new WeightsError("load: no file is given (files 0). Give the bytes of at least one, the main one first.");
     return bytesReader(first[1], first[0], weights);
   }
   if (/^https?:\/\//i.test(weights)) return openUrlBytes(weights);
-  if (/^file:\/\//i.test(weights)) return openFileBytes(fileURLToPath(weights));
+  if (/^file:\/\//i.test(weights)) return openFileBytes(pathOf(weights, "load"));
   // A bare name of a published net; a file of that name comes first.
   if (manifestEntry(weights) === undefined) return openFileBytes(weights);
   try {
@@ -90,12 +95,24 @@ export async function openPicture(picture: PictureInput): Promise<Picture> {
   if (picture instanceof Uint8Array) return decodePicture(picture);
   if (picture instanceof URL) return openAddress(picture);
   if (typeof picture !== "string") return picture;
-  return /^(https?|file):\/\//i.test(picture) ? openAddress(new URL(picture)) : readPicture(picture);
+  if (!/^(https?|file):\/\//i.test(picture)) return readPicture(picture);
+  if (URL.canParse(picture)) return openAddress(new URL(picture));
+  throw new UsageError(`classify: this is no address (address ${picture}). Correct it, or pass a path.`);
 }
 
 async function openAddress(url: URL): Promise<Picture> {
-  if (url.protocol === "file:") return readPicture(fileURLToPath(url));
+  if (url.protocol === "file:") return readPicture(pathOf(url, "classify"));
   return decodePicture(await fetchPicture(url), url.href);
+}
+
+/** Not every file address is a path: a host, an escaped slash. */
+function pathOf(address: string | URL, op: string): string {
+  try {
+    return fileURLToPath(address);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${op}: the address is no path of this machine (address ${address}, ${reason}). Pass a path.`);
+  }
 }
 
 async function fetchPicture(url: URL): Promise<Uint8Array> {

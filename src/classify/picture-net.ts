@@ -3,13 +3,13 @@
  * come at the same time into batches, and names what the net sees. Where pictures come from is the host's (load.ts, load-browser.ts).
  */
 import type { Engine } from "../core/engine.js";
-import { UsageError } from "../core/errors.js";
+import { DataError, UsageError } from "../core/errors.js";
 import type { NetMetadata } from "../io/net-metadata.js";
 import { fitPicture, rescalePicture, toPlanes } from "../io/picture.js";
 import type { Picture } from "../io/pixels.js";
 import { normalised, type Preprocessing } from "../io/preprocessing.js";
 import type { VggPlan } from "../io/plan-net.js";
-import type { NetLayer } from "../models/net-config.js";
+import { isCount, type NetLayer } from "../models/net-config.js";
 import { inMode, type Module } from "../nn/module.js";
 import { BatchQueue } from "./batch-queue.js";
 import { denseScores } from "./dense.js";
@@ -128,7 +128,7 @@ export class PictureNet<P> {
   async scores(picture: P, options: Omit<ClassifyOptions, "top"> = {}): Promise<Float32Array> {
     const { dense, scale } = this.checkOptions(options);
     return this.call(async () => {
-      const opened = await this.openPicture(picture);
+      const opened = checkedPicture(await this.openPicture(picture));
       if (!dense) return this.queue.add(this.centre(opened, scale));
       const both = this.whole(opened, scale);
       const [plain, mirrored] = await Promise.all(both.map((ready) => this.queue.add(ready)));
@@ -219,6 +219,16 @@ export class PictureNet<P> {
     const count = all.length / batch.length;
     return batch.map((_, i) => all.slice(i * count, (i + 1) * count));
   }
+}
+
+/** What plain JavaScript hands over may be anything. */
+function checkedPicture(picture: Picture): Picture {
+  const { width, height, pixels } = picture ?? {};
+  if (isCount(width) && isCount(height) && pixels?.length === width * height * 3) return picture;
+  throw new DataError(
+    `classify: this is no picture (width ${width}, height ${height}, pixels ${pixels?.length}). ` +
+      "Pass a path, an address, the bytes of a file as a Uint8Array, or { width, height, pixels } with three bytes a pixel.",
+  );
 }
 
 /** The middle of a square of planes. */
