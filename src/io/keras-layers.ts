@@ -119,20 +119,33 @@ const batchNorm: Translate = (net, layer, input) => {
   return { ...input, row: net.add({ kind: "batchNorm", eps }, name, [input]), positive: false };
 };
 
-/** [[top, bottom], [left, right]], [vertical, horizontal] or one number. */
+/** What is cut off or put around: [[top, bottom], [left, right]], [vertical, horizontal] or one number. */
+function bordersOf(value: Json): readonly [top: number, bottom: number, left: number, right: number] | undefined {
+  const both = pairOf(value, 0);
+  const [vertical, horizontal] = both ?? (isList(value) ? value : []);
+  const [first, second] = [pairOf(vertical, 0), pairOf(horizontal, 0)];
+  return first && second && [...first, ...second];
+}
+
+/** The engine cuts to the size of something: of any layer before it that has the size. */
+const cropping: Translate = (net, layer, input) => {
+  const borders = bordersOf(field(layer.config, "cropping") ?? 0);
+  if (!borders || input.sides === null) throw net.damaged(layer, "has a wrong cropping");
+  const [top, bottom, left, right] = borders;
+  if (borders.every((border) => border === 0)) return input;
+  const less = (side: number | null, by: number): number | null => (side === null ? null : side - by);
+  const sides = [less(input.sides[0], top + bottom), less(input.sides[1], left + right)] as const;
+  const like = net.valueOfSize(sides);
+  if (top !== left || !like) throw net.unsupported(layer, `cuts to a size that no layer before it has ([${sides}])`);
+  return { ...input, row: net.add({ kind: "crop", offset: top }, net.nameOf(layer), [input, like]), sides };
+};
+
 const zeroPadding: Translate = (net, layer, input) => {
   const padding = field(layer.config, "padding") ?? 1;
-  const both = pairOf(padding, 0);
-  const [vertical, horizontal] = both
-    ? [pairOf(both[0], 0), pairOf(both[1], 0)]
-    : isList(padding)
-      ? [pairOf(padding[0], 0), pairOf(padding[1], 0)]
-      : [];
+  const borders = bordersOf(padding);
   const { sides } = input;
-  if (!vertical || !horizontal || sides === null)
-    throw net.damaged(layer, `has a wrong padding (padding ${shown(padding)})`);
-  const [top, bottom] = vertical;
-  const [left, right] = horizontal;
+  if (!borders || sides === null) throw net.damaged(layer, `has a wrong padding (padding ${shown(padding)})`);
+  const [top, bottom, left, right] = borders;
   const row = net.add({ kind: "pad", sides: [top, left, bottom, right] }, net.nameOf(layer), [input]);
   const more = (side: number | null, by: number): number | null => (side === null ? null : side + by);
   return { ...input, row, sides: [more(sides[0], top + bottom), more(sides[1], left + right)] };
@@ -266,6 +279,7 @@ const LAYERS: ReadonlyMap<string, Translate> = new Map<string, Translate>([
   ["Flatten", flatten],
   ["Reshape", reshape],
   ["ZeroPadding2D", zeroPadding],
+  ["Cropping2D", cropping],
   ["UpSampling2D", upSampling],
   ["Concatenate", concatenate],
   ["Add", elementwise("add")],

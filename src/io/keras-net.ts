@@ -156,6 +156,12 @@ export class KerasNet {
     return value === undefined || value === 3 || value === -1;
   }
 
+  /** The output of some layer that has this height and width. */
+  valueOfSize([height, width]: Sides): Value | undefined {
+    if (height === null || width === null) return undefined;
+    return [...this.values.values()].find(({ sides }) => sides?.[0] === height && sides[1] === width);
+  }
+
   /** The order of what Flatten puts out. */
   flattenedOrder(layer: KerasLayer, { channels, sides }: Value): Pick<Value, "channels" | "flattened"> {
     const [height, width] = sides ?? [1, 1];
