@@ -49,7 +49,27 @@ export async function compare(
   rounds: number,
 ): Promise<ComparisonRow> {
   const engines = [await createEngine(sides[0].options), await createEngine(sides[1].options)];
-  const [first, second] = [await benchCase.prepare(engines[0]), await benchCase.prepare(engines[1])];
+  const prepared = [await benchCase.prepare(engines[0]), await benchCase.prepare(engines[1])] as const;
+  const times = await takeTurns(prepared, rounds);
+  for (const engine of engines) await engine.close();
+  return {
+    bench,
+    case: benchCase.bench,
+    shape: benchCase.shape,
+    layers: benchCase.layers,
+    sides: [sides[0].name, sides[1].name],
+    ...times,
+  };
+}
+
+/** What two runs that took turns needed. */
+type Turns = Pick<
+  ComparisonRow,
+  "rounds" | "minMs" | "medianMs" | "ratioOfMinima" | "ratioOfMedians" | "medianOfRatios"
+>;
+
+/** Checks both, warms them up and measures them in turn. */
+export async function takeTurns([first, second]: readonly [Prepared, Prepared], rounds: number): Promise<Turns> {
   for (const side of [first, second]) {
     await side.check();
     for (let i = 0; i < WARM_UP; i++) await side.run();
@@ -59,15 +79,9 @@ export async function compare(
     times[0].push(await timeMs(first));
     times[1].push(await timeMs(second));
   }
-  for (const engine of engines) await engine.close();
   const minMs: [number, number] = [Math.min(...times[0]), Math.min(...times[1])];
   const medianMs: [number, number] = [median(times[0]), median(times[1])];
   return {
-    bench,
-    case: benchCase.bench,
-    shape: benchCase.shape,
-    layers: benchCase.layers,
-    sides: [sides[0].name, sides[1].name],
     rounds,
     minMs,
     medianMs,

@@ -7,6 +7,7 @@ const FILES = [
   "conv2d",
   "conv-plan",
   "linear",
+  "linear-quantised",
   "pool2d",
   "lrn",
   "batch-norm",

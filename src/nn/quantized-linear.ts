@@ -79,7 +79,8 @@ export class QuantizedWeight extends StateTensor {
   }
 
   /**
-   * Rounds float32 values that come in pieces of whole rows, so that there need be no second copy of a large weight.
+   * Rounds float32 values that come in pieces of whole rows, so that there need be no second copy of a large weight. The source has the engine's
+   * turn: it must not await values of the same engine, which would wait for ever.
    * @throws WeightsError for a value that cannot be stored.
    */
   async fill(source: FloatSource): Promise<void> {
