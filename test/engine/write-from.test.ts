@@ -1,5 +1,7 @@
 /** Bytes that go right into tensor memory: values, turns, versions, errors; and nets that are loaded without values before. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -7,11 +9,11 @@ import type { Engine } from "#src/core/engine.js";
 import { BackendError, UsageError } from "#src/core/errors.js";
 import type { Tensor } from "#src/core/tensor.js";
 import { createEngine } from "#src/engine.js";
-import { loadModel } from "#src/io/checkpoint.js";
+import { loadModel, saveModel } from "#src/io/checkpoint.js";
 import { BatchNorm2d, Conv2d, Sequential } from "#src/nn/index.js";
 import { scale, sum } from "#src/ops/index.js";
-import { BACKENDS } from "../helpers/engines.js";
 import { SGD } from "#src/optim/index.js";
+import { BACKENDS } from "../helpers/engines.js";
 import { labelsOf, planningEngine } from "../helpers/plans.js";
 import { rejects, throws } from "./nets.js";
 
@@ -174,14 +176,21 @@ test("an initialiser that never runs leaves no value when the source fails", asy
   assert.equal(await weight.read(), Float32Array.of(1, 2));
 });
 
+const folder = mkdtempSync(path.join(tmpdir(), "verydeep-write-from-"));
+test.after(() => rmSync(folder, { recursive: true }));
+
 for (const threads of [1, 2]) {
   test(`loadModel, ${threads} threads: memory for the weights and for nothing else; the values of the file`, async () => {
     const engine: Engine = await createEngine({ threads });
-    const { model } = await loadModel(PACKAGE_WEIGHTS, engine);
+    // The package's are float16.
+    const file = path.join(folder, "float32.safetensors");
+    const halves = await loadModel(PACKAGE_WEIGHTS, await createEngine({ threads: 1 }));
+    await saveModel(file, halves.model, halves.metadata);
+    const { model } = await loadModel(file, engine);
     const state = [...model.stateDict().values()];
     const weightBytes = state.reduce((sum, { size }) => sum + Math.ceil((size * 4) / 64) * 64, 0);
     assert.is(engine.memory().peakBytes, weightBytes);
-    const bytes = readFileSync(PACKAGE_WEIGHTS);
+    const bytes = readFileSync(file);
     const values = Float32Array.from(
       (await Promise.all(state.map((tensor) => tensor.read()))).flatMap((part) => [...part]),
     );
