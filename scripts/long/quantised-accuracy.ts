@@ -3,7 +3,7 @@
  * int8 (all layers' weights), reads it again with the fully connected layers kept so in memory, and counts the test pictures whose first
  * class is the float32 net's.
  *
- *   node --import tsx scripts/long/quantised-accuracy.ts [--weights FILE] [--epochs 3] [--width 0.25] [--classifier 256,256] [--batch 64]
+ *   node --import tsx scripts/long/quantised-accuracy.ts [--weights FILE] [--epochs 8] [--width 0.25] [--classifier 256,256] [--batch 64]
  *       [--pictures 1000] [--threads N] [--tier plain] [--data DIR] [--save FILE]
  *
  * Exits with 1 where fewer agree than BARS wants.
@@ -93,7 +93,7 @@ await runScript(async () => {
   const { values } = parseArgs({
     options: {
       weights: { type: "string" },
-      epochs: { type: "string", default: "3" },
+      epochs: { type: "string", default: "8" },
       width: { type: "string", default: "0.25" },
       classifier: { type: "string", default: "256,256" },
       batch: { type: "string", default: "64" },

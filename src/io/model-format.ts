@@ -24,7 +24,7 @@ type StoredTensor = Pick<StateTensor, "shape" | "read" | "writeFrom">;
 
 /** How weights are written. */
 export interface SaveOptions {
-  /** What weights of more than one dimension are stored as; biases and batch normalisation stay float32. Default float32. */
+  /** What weights of more than one dimension are stored as; biases, batch normalisation and int8's smallest weights stay float32. Default float32. */
   readonly weights?: "float32" | QuantizedWeight["type"];
 }
 

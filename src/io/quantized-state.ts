@@ -1,7 +1,7 @@
 /**
  * Weights in fewer bits in files: what is written of a model, and how memory in fewer bits is filled from a file. Weights of more than one
- * dimension are stored as F16, or as I8 with a tensor of scales, one a row, beside them (NAME_scale); biases and batch normalisation
- * stay F32. The numbers are core/quantize.ts's, the memory nn/quantized-linear.ts's, reading as float32 safetensors-format.ts's.
+ * dimension are stored as F16, or as I8 with a tensor of scales, one a row, beside them (NAME_scale); biases, batch normalisation and
+ * int8's smallest weights stay F32. The numbers are core/quantize.ts's, the memory nn/quantized-linear.ts's, reading as float32 safetensors-format.ts's.
  */
 import { WeightsError } from "../core/errors.js";
 import type { StateTensor } from "../core/tensor.js";
@@ -11,6 +11,12 @@ import { SCALE_SUFFIX, type TensorToWrite } from "./safetensors-format.js";
 import type { WeightsFile } from "./weights-file.js";
 
 type ReadableTensor = Pick<StateTensor, "shape" | "read">;
+
+/**
+ * Weights of fewer elements stay float32 in int8 files. A on CIFAR-10, width 0.25, 8 epochs: the logits are 0.013 from float32's (root of the mean
+ * square) instead of 0.021, for 6 KB.
+ */
+const INT8_MIN_ELEMENTS = 4096;
 
 /** Elements that are read at once: 4 MiB as float32, or a row. */
 const PIECE_ELEMENTS = 1 << 20;
@@ -25,13 +31,21 @@ export function* quantizedState(
 ): Generator<TensorToWrite> {
   for (const [name, tensor] of model.stateDict()) {
     const { shape } = tensor;
-    if (shape.length < 2) yield { name, shape, chunks: floatsOf(tensor) };
+    if (isKeptWhole(tensor, type)) yield { name, shape, chunks: floatsOf(tensor) };
     else if (type === "float16") yield { name, shape, dtype: "F16", chunks: halvesOf(name, tensor) };
     else {
       yield { name, shape, dtype: "I8", chunks: partsOf(name, tensor, ({ q }) => q) };
       yield { name: name + SCALE_SUFFIX, shape: [shape[0]], chunks: partsOf(name, tensor, ({ scales }) => scales) };
     }
   }
+}
+
+/** Biases and the like; with int8 also weights that are too few to matter for the size but not for the net, as conv1_1's are. */
+function isKeptWhole(tensor: ReadableTensor, type: QuantizedWeight["type"]): boolean {
+  const { shape } = tensor;
+  if (shape.length < 2) return true;
+  if (tensor instanceof QuantizedWeight || type === "float16") return false;
+  return shape[0] * columnsOf(shape) < INT8_MIN_ELEMENTS;
 }
 
 async function* floatsOf(tensor: ReadableTensor): AsyncGenerator<Float32Array> {
