@@ -20,3 +20,4 @@ export { writeReport } from "./report/write-report.js";
 export { loadCheckpoint, saveCheckpoint } from "./runs/checkpoint.js";
 export { type KeepOptions, keepRun } from "./runs/keep-run.js";
 export { type KeptRecord, RunFolder } from "./runs/run-folder.js";
+export { type SaveFormat, type SavedNet, type SaveNetOptions, saveNet } from "./save.js";

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { UsageError } from "../core/errors.js";
 import { Command, CommanderError } from "../vendor/command-line.js";
 import { addClassify } from "./classify.js";
+import { addConvert } from "./convert.js";
 import { addInfo } from "./info.js";
 import { addInspect } from "./inspect.js";
 import type { Output } from "./output.js";
@@ -79,6 +80,7 @@ function createProgram(output: Output, exit: (code: number) => void): Command {
   addTrain(program, output, exit);
   addClassify(program, output, exit);
   addInspect(program, output);
+  addConvert(program, output);
   addSummary(program, output);
   addInfo(program, output, packageVersion());
   addProfile(program, output);

@@ -160,9 +160,9 @@ function draftNet(file: WeightsFile, options: PlanOptions): Draft {
   }
   if (options.net) return describedNet(file, options.net);
   if (options.config) return namedNet(file, options.config, options);
+  if (file.net) return fileNet(file, file.net, options);
   if (file.metadata.format === VGG_FORMAT) return ownVgg(file);
   if (file.metadata.format === NET_FORMAT) return ownNet(file);
-  if (file.net) return fileNet(file, file.net, options);
   return recognisedNet(file) ?? refuse(file);
 }
 
@@ -192,15 +192,28 @@ function ownNet(file: WeightsFile): Draft {
   return { about: "a net", layers, inputShape, vgg: null, tensors, order: "RGB", preprocessing, classes };
 }
 
-/** A net that the file's format describes. */
+/** A net that the file's format describes; what we wrote beside it, if we did, tells of classes and pictures. */
 function fileNet(file: WeightsFile, net: FileNet, { inputSize }: PlanOptions): Draft {
   const [channels, height, width] = net.inputShape;
   const inputShape = [channels, height ?? inputSize ?? DEFAULT_SIDE, width ?? inputSize ?? DEFAULT_SIDE] as const;
   const layers = layersOf(net.rows, inputShape, file.name);
-  const order = net.channelOrder;
-  const preprocessing = net.preprocessing ?? (order === "BGR" ? "caffe" : null);
   const about = `a net of ${layers.length} layers`;
-  return { about, layers, inputShape, vgg: null, tensors: net.tensors, order, preprocessing, classes: net.classes };
+  const structure = { about, layers, inputShape, vgg: null, tensors: net.tensors };
+  const own = ownFacts(file);
+  if (own) return { ...structure, order: "RGB", ...own };
+  const { channelOrder: order, classes } = net;
+  return { ...structure, order, preprocessing: net.preprocessing ?? (order === "BGR" ? "caffe" : null), classes };
+}
+
+/** Classes and preprocessing from our own metadata, in a file of another format. */
+function ownFacts({ metadata, name }: WeightsFile): Pick<Draft, "preprocessing" | "classes"> | null {
+  if (metadata.format === NET_FORMAT) {
+    const { preprocessing, classes } = decodeNetMetadata(metadata, name);
+    return { preprocessing, classes };
+  }
+  if (metadata.format !== VGG_FORMAT) return null;
+  const { classes, mean, std, inputSize, scale = inputSize } = decodeMetadata(metadata, name);
+  return { preprocessing: { mean, std, scale }, classes };
 }
 
 /** A VGG net by the names and shapes of its tensors. */

@@ -49,8 +49,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "create-engine.ts",
   ],
   "load.ts": ["core", "io", "classify", "pull", "engine.ts", "create-engine.ts"],
+  "save.ts": ["core", "io", "models", "classify"],
   "load-browser.ts": ["core", "io", "classify", "engine-browser.ts"],
-  "index.ts": ["data", "io", "pull", "train", "report", "runs", "engine.ts", "load.ts", "portable.ts"],
+  "index.ts": ["data", "io", "pull", "train", "report", "runs", "engine.ts", "load.ts", "save.ts", "portable.ts"],
   "browser.ts": ["io", "engine-browser.ts", "load-browser.ts", "portable.ts"],
   cli: [
     "backend",
@@ -67,6 +68,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "profile",
     "engine.ts",
     "load.ts",
+    "save.ts",
     "vendor",
   ],
 };
