@@ -1,5 +1,5 @@
 /** `load` in a real browser: weights by address, bytes and files that a user chose; the classes that Node finds. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
