@@ -66,6 +66,9 @@ export function netOf(model: OnnxModel, file: string): FileNet {
     softmax: end.softmax,
     channelOrder: orderOf(model, input.name),
     classes: null,
+    ...(model.outputs.length > 1 && {
+      notes: [`The net has ${model.outputs.length} outputs: the first is taken (${model.outputs[0]}).`],
+    }),
   };
 }
 

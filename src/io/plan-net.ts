@@ -68,6 +68,7 @@ interface Draft {
   /** null: nobody said. */
   readonly preprocessing: Preprocessing | PreprocessingName | null;
   readonly classes: readonly string[] | null;
+  readonly notes?: readonly string[] | undefined;
 }
 
 /** How pictures are prepared where nothing tells. */
@@ -113,7 +114,17 @@ export function planNet(file: WeightsFile, options: PlanOptions = {}): NetPlan {
       `load: there are not as many class names as the net of ${file.name} has outputs (names ${classes.length}, outputs ${outputs}). Give one for each.`,
     );
   }
-  return { about, layers, inputShape, outputs, vgg, places, preprocessing, classes, notes };
+  return {
+    about,
+    layers,
+    inputShape,
+    outputs,
+    vgg,
+    places,
+    preprocessing,
+    classes,
+    notes: [...(draft.notes ?? []), ...notes],
+  };
 }
 
 function chosenPreprocessing(
@@ -198,7 +209,7 @@ function fileNet(file: WeightsFile, net: FileNet, { inputSize }: PlanOptions): D
   const inputShape = [channels, height ?? inputSize ?? DEFAULT_SIDE, width ?? inputSize ?? DEFAULT_SIDE] as const;
   const layers = layersOf(net.rows, inputShape, file.name);
   const about = `a net of ${layers.length} layers`;
-  const structure = { about, layers, inputShape, vgg: null, tensors: net.tensors };
+  const structure = { about, layers, inputShape, vgg: null, tensors: net.tensors, notes: net.notes };
   const own = ownFacts(file);
   if (own) return { ...structure, order: "RGB", ...own };
   const { channelOrder: order, classes } = net;
@@ -222,7 +233,7 @@ function recognisedNet(file: WeightsFile, only?: VggConfigName): Draft | null {
   if (!found) return null;
   const { naming, tensors, ...rest } = found;
   const vgg = { ...rest, dropout: 0.5 };
-  const bgr = naming === "Caffe" || naming === "Keras";
+  const bgr = naming === "Caffe" || naming === "Keras" || naming === "Keras 3";
   return {
     about: `${vggAbout(vgg.config, vgg.batchNorm)}, ${naming}'s names`,
     ...ofVgg(vgg),

@@ -13,7 +13,7 @@ import {
 import type { StoredTensor, TensorPlace } from "./weights-file.js";
 
 /** Whose names a file's tensors have. */
-export type Naming = "torchvision" | "old torchvision" | "timm" | "Caffe" | "Keras";
+export type Naming = "torchvision" | "old torchvision" | "timm" | "Caffe" | "Keras" | "Keras 3";
 
 /** A VGG net that was recognised, as `vgg` takes it, and where its tensors are. */
 export interface RecognisedVgg {
@@ -34,7 +34,7 @@ type Tensors = ReadonlyMap<string, StoredTensor>;
 interface NamingRule {
   readonly naming: Naming;
   readonly name: (layer: VggLayer, layers: readonly VggLayer[]) => string;
-  readonly separator: "." | "/";
+  readonly separator: "." | "/" | "/vars/";
   /** Kernels HWIO, matrices [in, out], the first of them with rows in the order height, width, channel. */
   readonly channelsLast?: true;
   readonly parts?: Readonly<Record<string, string>>;
@@ -52,6 +52,14 @@ const KERAS_PARTS = {
   weight: "kernel",
   bias: "bias",
 } as const;
+
+/** Keras 3 counts the layers of each class, and the variables of each layer. */
+const KERAS3_CLASSES: Partial<Readonly<Record<VggLayer["kind"], string>>> = {
+  conv: "conv2d",
+  linear: "dense",
+  batchNorm: "batch_normalization",
+};
+const KERAS3_PARTS = { weight: "0", bias: "1", running_mean: "2", running_var: "3" } as const;
 
 const isFeature = ({ name }: VggLayer): boolean => name.startsWith("features.");
 
@@ -74,6 +82,16 @@ const RULES: readonly NamingRule[] = [
     channelsLast: true,
     parts: KERAS_PARTS,
     name: ({ paperName }) => KERAS_CLASSIFIER[paperName] ?? paperName.replace(/^conv(\d)_(\d)$/, "block$1_conv$2"),
+  },
+  {
+    naming: "Keras 3",
+    separator: "/vars/",
+    channelsLast: true,
+    parts: KERAS3_PARTS,
+    name: ({ name, kind }, layers) => {
+      const index = layers.filter((layer) => layer.kind === kind).findIndex((layer) => layer.name === name);
+      return `layers/${KERAS3_CLASSES[kind]}${index === 0 ? "" : `_${index}`}`;
+    },
   },
 ];
 

@@ -69,6 +69,8 @@ export interface FileNet {
   readonly channelOrder: "RGB" | "BGR" | null;
   /** How pictures are prepared, where the file says so. */
   readonly preprocessing?: Preprocessing | PreprocessingName;
+  /** What else the user should know: what of the file was left out. */
+  readonly notes?: readonly string[];
   /** Names of the classes, where the file has them. */
   readonly classes: readonly string[] | null;
 }

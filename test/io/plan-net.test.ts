@@ -181,6 +181,34 @@ const NAMINGS: readonly NamingCase[] = [
   },
 ];
 
+/** Keras 3 counts the layers of a class: the names follow from the order. */
+test("VGG A and E, Keras 3's names", () => {
+  for (const config of ["A", "E"]) {
+    const counts = { conv2d: 0, dense: 0 };
+    const stored = torchvision(config, false, FULL).map(([name, shape]): [string, readonly number[]] => {
+      const [layer, part] = split(name);
+      const kind = layer.startsWith("features") ? "conv2d" : "dense";
+      if (part === "weight") counts[kind]++;
+      const index = counts[kind] - 1;
+      const kernel = shape.length === 4 ? [shape[2], shape[3], shape[1], shape[0]] : [...shape].reverse();
+      return [`layers/${kind}${index === 0 ? "" : `_${index}`}/vars/${part === "weight" ? 0 : 1}`, kernel];
+    });
+    const plan = planNet(fakeFile(stored));
+    assert.is(plan.about, `VGG ${config}, Keras 3's names`);
+    assert.equal(plan.places.get("features.0.weight"), {
+      tensor: "layers/conv2d/vars/0",
+      permute: [3, 2, 0, 1],
+      reversedAxis: 1,
+    });
+    assert.equal(plan.places.get("classifier.0.weight"), {
+      tensor: "layers/dense/vars/0",
+      view: [7, 7, 512, 4096],
+      permute: [3, 2, 0, 1],
+    });
+    assert.equal(plan.places.get("classifier.6.bias"), { tensor: "layers/dense_2/vars/1" });
+  }
+});
+
 function namedAs({ stored }: NamingCase, config: string, batchNorm: boolean, size: Size): Shapes {
   const papers = paperNames(config, batchNorm);
   return torchvision(config, batchNorm, size).map(([name, shape]) =>
