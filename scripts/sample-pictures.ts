@@ -2,7 +2,7 @@
 // run has seen. Run after a build: npx tsx scripts/sample-pictures.ts
 import { mkdir, writeFile } from "node:fs/promises";
 import { SHAPE_NAMES, shapesPicture } from "#src/data/shapes.js";
-import { encodePng, fromPlanes } from "#src/io/picture.js";
+import { encodePng, fromPlanes } from "#src/pictures/picture.js";
 
 const SEED = 2014;
 const SIDE = 32;

@@ -3,12 +3,12 @@ import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/ma
 import type { PictureNet } from "./classify/picture-net.js";
 import { DataError, UsageError, WeightsError } from "./core/errors.js";
 import { createEngine } from "./engine-browser.js";
+import { openWeights } from "./formats/open-weights.js";
 import { blobReader } from "./io/blob-bytes.js";
 import { type ByteReader, bytesReader } from "./io/byte-reader.js";
-import { decodePicture } from "./io/decode-browser.js";
-import { openWeights } from "./io/open-weights.js";
-import type { Picture } from "./io/pixels.js";
 import { openUrlBytes } from "./io/url-bytes.js";
+import { decodePicture } from "./pictures/decode-browser.js";
+import type { Picture } from "./pictures/pixels.js";
 
 /** Where weights come from: an address, bytes, a file, or several by name, the main one first. */
 export type WeightsInput = string | URL | Uint8Array | Blob | ReadonlyMap<string, Blob>;

@@ -1,21 +1,21 @@
 /**
- * `load`: a net from a weights file, ready to classify pictures, in Node, Deno and Bun. What the file is comes from io/open-weights.ts
- * and io/plan-net.ts, what the net does from classify/picture-net.ts; load-browser.ts is the same for browsers.
+ * `load`: a net from a weights file, ready to classify pictures, in Node, Deno and Bun. What the file is comes from formats/open-weights.ts
+ * and formats/plan-net.ts, what the net does from classify/picture-net.ts; load-browser.ts is the same for browsers.
  */
 import { fileURLToPath } from "node:url";
 import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
 import type { PictureNet } from "./classify/picture-net.js";
-import type { EngineOptions } from "./create-engine.js";
 import { DataError, UsageError, WeightsError } from "./core/errors.js";
+import type { EngineOptions } from "./create-engine.js";
 import { createEngine } from "./engine.js";
+import { openWeights } from "./formats/open-weights.js";
 import { type ByteReader, bytesReader } from "./io/byte-reader.js";
-import { decodePicture } from "./io/decode-wasm.js";
 import { openFileBytes } from "./io/file-bytes.js";
-import { openWeights } from "./io/open-weights.js";
-import { readPicture } from "./io/picture-file.js";
-import type { Picture } from "./io/pixels.js";
 import { openUrlBytes } from "./io/url-bytes.js";
 import type { WeightsFile } from "./io/weights-file.js";
+import { decodePicture } from "./pictures/decode-wasm.js";
+import { readPicture } from "./pictures/picture-file.js";
+import type { Picture } from "./pictures/pixels.js";
 import { manifestEntry } from "./pull/manifest.js";
 import { cachedWeights } from "./pull/pull.js";
 

@@ -8,6 +8,8 @@ export type {
   RandomStream,
   Tier,
 } from "./backend/backend.js";
+export { type ClassifyOptions, PictureNet, type PictureNetParts } from "./classify/picture-net.js";
+export { type Prediction, topPredictions } from "./classify/predictions.js";
 export { Engine } from "./core/engine.js";
 export {
   BackendError,
@@ -25,8 +27,6 @@ export type { Phase } from "./core/program.js";
 export { Random } from "./core/random.js";
 export type { Step } from "./core/runner.js";
 export { type Counter, Parameter, StateTensor, Tensor } from "./core/tensor.js";
-export { type ClassifyOptions, PictureNet, type PictureNetParts } from "./classify/picture-net.js";
-export { type Prediction, topPredictions } from "./classify/predictions.js";
 export type { EngineOptions } from "./create-engine.js";
 export type { Batch, BatchSource } from "./data/batch-source.js";
 export { CIFAR10_NAMES, type Cifar10File, decodeCifar10 } from "./data/cifar10-records.js";
@@ -51,14 +51,6 @@ export { SHAPE_NAMES, shapes } from "./data/shapes.js";
 export { type StatisticsOptions, type TrainingStatistics, trainingStatistics } from "./data/statistics.js";
 export type { View } from "./data/view.js";
 export { decodeModel, encodeModel, type SaveOptions, type Stateful, type VggMetadata } from "./io/model-format.js";
-export {
-  encodePng,
-  fitPicture,
-  type Picture,
-  type ResizeOptions,
-  rescalePicture,
-  resizePicture,
-} from "./io/picture.js";
 export type { LinearWeights } from "./models/build-layer.js";
 export {
   type CopiedTensor,
@@ -105,6 +97,14 @@ export {
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
+export {
+  encodePng,
+  fitPicture,
+  type Picture,
+  type ResizeOptions,
+  rescalePicture,
+  resizePicture,
+} from "./pictures/picture.js";
 export { measurePeak } from "./profile/peak.js";
 export { type ChromeTrace, chromeTrace, type TraceEvent } from "./profile/trace.js";
 export { confusionSvg } from "./report/confusion.js";

@@ -5,8 +5,8 @@
 import path from "node:path";
 import type { PictureNet } from "./classify/picture-net.js";
 import { UsageError } from "./core/errors.js";
+import { encodeNetMetadata } from "./formats/net-metadata.js";
 import { encodeMetadata, tensorsOf } from "./io/model-format.js";
-import { encodeNetMetadata } from "./io/net-metadata.js";
 import { quantizedState } from "./io/quantized-state.js";
 import { writeSafetensors } from "./io/safetensors.js";
 import type { LinearWeights } from "./models/build-layer.js";
@@ -49,9 +49,9 @@ export async function saveNet(file: string, net: SavedNet, options: SaveNetOptio
       return writeSafetensors(file, tensors, smaller ? { ...texts, quantized: weights } : texts);
     }
     case "onnx":
-      return (await import("./io/onnx-file.js")).writeOnnx(file, net.layers, net.model, texts);
+      return (await import("./formats/onnx/onnx-file.js")).writeOnnx(file, net.layers, net.model, texts);
     case "tfjs":
-      return (await import("./io/tfjs-folder.js")).saveTfjs(path.dirname(file), net.layers, net.model, {
+      return (await import("./formats/tfjs/tfjs-folder.js")).saveTfjs(path.dirname(file), net.layers, net.model, {
         inputShape: net.inputShape,
         metadata: texts,
       });

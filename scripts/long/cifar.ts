@@ -7,8 +7,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   cifar10,
-  type Dataset,
   type DataSplits,
+  type Dataset,
   type Engine,
   evaluate,
   loadCheckpoint,
@@ -16,8 +16,8 @@ import {
   pixelStatistics,
   type Sequential,
   saveCheckpoint,
-  type TrainOptions,
   TrainingRun,
+  type TrainOptions,
   vgg,
 } from "#src/index.js";
 

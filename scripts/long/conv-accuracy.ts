@@ -18,8 +18,8 @@ import { createEngine, VGG_CONFIG_NAMES, vggLayers } from "#src/index.js";
 import { TIERS } from "#src/runs/request.js";
 import { ALGORITHMS, type AlgorithmOption, chosen, type TierOption } from "../../bench/harness.js";
 import {
-  caseName,
   type ConvCase,
+  caseName,
   convInputs,
   convResults,
   type InputKind,

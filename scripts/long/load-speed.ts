@@ -63,8 +63,8 @@ const PROGRAMS = {
   load: `
     import { createEngine } from ${JSON.stringify(inRepository("dist/index.js"))};
     import { openFileBytes } from ${JSON.stringify(inRepository("dist/io/file-bytes.js"))};
-    import { loadNet } from ${JSON.stringify(inRepository("dist/io/load-net.js"))};
-    import { openWeights } from ${JSON.stringify(inRepository("dist/io/open-weights.js"))};
+    import { loadNet } from ${JSON.stringify(inRepository("dist/formats/load-net.js"))};
+    import { openWeights } from ${JSON.stringify(inRepository("dist/formats/open-weights.js"))};
     const engine = await createEngine({ threads: 2 });
     // Its threads start beside the first file otherwise: what that takes is cold-start.ts's.
     await engine.tensor(new Float32Array(4), [4]).data();

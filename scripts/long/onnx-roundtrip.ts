@@ -13,10 +13,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Engine } from "#src/core/engine.js";
 import { createEngine } from "#src/engine.js";
+import { loadNet } from "#src/formats/load-net.js";
+import { openOnnx } from "#src/formats/onnx/onnx.js";
+import { writeOnnx } from "#src/formats/onnx/onnx-file.js";
 import { openFileBytes } from "#src/io/file-bytes.js";
-import { loadNet } from "#src/io/load-net.js";
-import { openOnnx } from "#src/io/onnx.js";
-import { writeOnnx } from "#src/io/onnx-file.js";
 import { Net } from "#src/models/net.js";
 import {
   at,

@@ -10,6 +10,7 @@
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { loadNet } from "#src/formats/load-net.js";
 import {
   argmax,
   CIFAR10_NAMES,
@@ -25,7 +26,6 @@ import {
   vgg,
 } from "#src/index.js";
 import { loadModel } from "#src/io/checkpoint.js";
-import { loadNet } from "#src/io/load-net.js";
 import { parseSafetensors } from "#src/io/safetensors.js";
 import { TIERS } from "#src/runs/request.js";
 import { chosen } from "../../bench/harness.js";

@@ -1,6 +1,6 @@
 /**
  * Nets written as TensorFlow.js layers, loaded by TensorFlow.js itself: its outputs beside ours, for every layer that can be said
- * (test/io/tfjs-nets.ts).
+ * (test/formats/tfjs-nets.ts).
  *
  *   (cd bench/peers && npm ci --ignore-scripts) && node --import tsx scripts/long/tfjs-roundtrip.ts      after npm run build
  *
@@ -9,11 +9,11 @@
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { createEngine } from "#src/engine.js";
-import { encodeTfjs } from "#src/io/tfjs-write.js";
+import { encodeTfjs } from "#src/formats/tfjs/tfjs-write.js";
 import { Net } from "#src/models/net.js";
 import { tableLayers } from "#src/models/net-config.js";
 import { formulaFill } from "../../test/fixtures/formula.js";
-import { TFJS_NETS } from "../../test/io/tfjs-nets.js";
+import { TFJS_NETS } from "../../test/formats/tfjs-nets.js";
 
 /** Of the largest: float32 sums in another order. */
 const LIMIT = 1e-5;

@@ -2,13 +2,13 @@
 import type { Engine } from "../core/engine.js";
 import { UsageError } from "../core/errors.js";
 import { imagenetNames } from "../data/imagenet.js";
-import { type LoadNetOptions, loadNet } from "../io/load-net.js";
+import { type LoadNetOptions, loadNet } from "../formats/load-net.js";
+import type { NetPlan } from "../formats/plan-net.js";
 import type { VggMetadata } from "../io/model-format.js";
-import type { NetPlan } from "../io/plan-net.js";
-import type { Picture } from "../io/pixels.js";
 import type { WeightsFile } from "../io/weights-file.js";
 import { vggLayers } from "../models/vgg-config.js";
 import type { Module } from "../nn/module.js";
+import type { Picture } from "../pictures/pixels.js";
 import { PictureNet } from "./picture-net.js";
 
 /** What `load` takes beside the file: what the file does not say, and how to compute. All optional. */

@@ -4,13 +4,13 @@
  */
 import type { Engine } from "../core/engine.js";
 import { DataError, UsageError } from "../core/errors.js";
-import type { NetMetadata } from "../io/net-metadata.js";
-import { fitPicture, rescalePicture, toPlanes } from "../io/picture.js";
-import type { Picture } from "../io/pixels.js";
+import type { NetMetadata } from "../formats/net-metadata.js";
+import type { VggPlan } from "../formats/plan-net.js";
 import { normalised, type Preprocessing } from "../io/preprocessing.js";
-import type { VggPlan } from "../io/plan-net.js";
 import { isCount, type NetLayer } from "../models/net-config.js";
 import { inMode, type Module } from "../nn/module.js";
+import { fitPicture, rescalePicture, toPlanes } from "../pictures/picture.js";
+import type { Picture } from "../pictures/pixels.js";
 import { BatchQueue } from "./batch-queue.js";
 import { denseScores } from "./dense.js";
 import { type Prediction, topPredictions } from "./predictions.js";

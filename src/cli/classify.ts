@@ -2,13 +2,13 @@
 import { fileURLToPath } from "node:url";
 import type { Prediction } from "../classify/predictions.js";
 import { UsageError } from "../core/errors.js";
+import type { LinearWeights } from "../models/build-layer.js";
 import type { Command } from "../vendor/command-line.js";
 import { addNetOptions, type NetArguments, planOptions } from "./net-options.js";
 import { parseWhole, percent } from "./numbers.js";
 import { type Output, printable } from "./output.js";
 import { expandPictures } from "./pictures.js";
 import { addTierOptions, type TierArguments, tierOf } from "./threads.js";
-import type { LinearWeights } from "../models/build-layer.js";
 
 /** The small net that comes with the package. */
 const PACKAGE_WEIGHTS = "weights/shapes-vgg.safetensors";

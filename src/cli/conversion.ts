@@ -2,8 +2,8 @@
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { createEngine } from "../engine.js";
+import type { PlanOptions } from "../formats/plan-net.js";
 import { checkWritable } from "../io/atomic-file.js";
-import type { PlanOptions } from "../io/plan-net.js";
 import { load } from "../load.js";
 import type { LinearWeights } from "../models/build-layer.js";
 import { netTotals } from "../models/net-config.js";

@@ -1,7 +1,7 @@
 /** What a weights file of any format holds, for people and programs, without reading the weights. Loaded by `verydeep inspect` alone. */
 import { classNames } from "../classify/make-net.js";
 import { UsageError, WeightsError } from "../core/errors.js";
-import { type NetPlan, type PlanOptions, planNet } from "../io/plan-net.js";
+import { type NetPlan, type PlanOptions, planNet } from "../formats/plan-net.js";
 import type { WeightsFile } from "../io/weights-file.js";
 import { openWeightsInput } from "../load.js";
 import { netTotals } from "../models/net-config.js";

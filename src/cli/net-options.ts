@@ -1,8 +1,8 @@
 /** Options that tell what a weights file does not say: which net, how pictures are prepared, what the classes are called. */
 import { readFile } from "node:fs/promises";
 import { DataError, UsageError } from "../core/errors.js";
+import type { PlanOptions } from "../formats/plan-net.js";
 import { errorCode } from "../io/atomic-file.js";
-import type { PlanOptions } from "../io/plan-net.js";
 import { PREPROCESSING_NAMES, type PreprocessingName, preprocessingName } from "../io/preprocessing.js";
 import { parseDescription } from "../models/net-description.js";
 import type { Command } from "../vendor/command-line.js";

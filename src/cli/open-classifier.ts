@@ -1,8 +1,9 @@
 /** Binds `classify` to the engine. Loaded by that command; apart from session.ts because starting is most of what it does. */
-import type { LinearWeights } from "../models/build-layer.js";
+
 import { createEngine } from "../engine.js";
-import type { PlanOptions } from "../io/plan-net.js";
+import type { PlanOptions } from "../formats/plan-net.js";
 import { load } from "../load.js";
+import type { LinearWeights } from "../models/build-layer.js";
 import type { TierName } from "../runs/request.js";
 import type { Classifier } from "./work.js";
 

@@ -5,7 +5,7 @@
  */
 import { UsageError } from "../core/errors.js";
 import type { Random } from "../core/random.js";
-import { planar } from "../io/resample.js";
+import { planar } from "../pictures/resample.js";
 import type { Batch, BatchSource } from "./batch-source.js";
 import { type ColourShift, checkColourShift, drawShift, shiftedTable } from "./colour.js";
 import type { Dataset, Normalise } from "./dataset.js";

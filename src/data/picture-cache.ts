@@ -9,7 +9,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errorCode, renamePatiently } from "../io/atomic-file.js";
-import { MAX_PIXELS, type Picture } from "../io/pixels.js";
+import { MAX_PIXELS, type Picture } from "../pictures/pixels.js";
 
 /** Part of the key: raise it where decoders or resizing give other pixels. */
 const VERSION = 2;

@@ -5,10 +5,10 @@
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import { DataError } from "../core/errors.js";
 import { Random } from "../core/random.js";
-import { decodePicture } from "../io/decode-wasm.js";
-import { readPictureFile } from "../io/picture-file.js";
-import { MAX_PIXELS, type Picture } from "../io/pixels.js";
-import { interleaved, resample, rescaledSize } from "../io/resample.js";
+import { decodePicture } from "../pictures/decode-wasm.js";
+import { readPictureFile } from "../pictures/picture-file.js";
+import { MAX_PIXELS, type Picture } from "../pictures/pixels.js";
+import { interleaved, resample, rescaledSize } from "../pictures/resample.js";
 import { planeSums } from "./colour.js";
 import { PictureCache } from "./picture-cache.js";
 import { renderView, scaleRange, type ViewRecipe } from "./view.js";

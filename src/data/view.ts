@@ -5,7 +5,7 @@
  */
 import { UsageError } from "../core/errors.js";
 import type { Random } from "../core/random.js";
-import { type Raster, resample, rescaledSize } from "../io/resample.js";
+import { type Raster, resample, rescaledSize } from "../pictures/resample.js";
 import { type ColourShift, drawShift, shiftedTable } from "./colour.js";
 import type { Normalise } from "./dataset.js";
 import { flipHorizontal, normalise, normaliseTable } from "./transforms.js";

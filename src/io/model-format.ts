@@ -2,6 +2,8 @@
  * Weights of VGG nets as safetensors, with all that is needed to build the net again and to prepare a picture in the metadata. Models
  * are read and written by their state dictionaries, in pieces. Works on bytes and on any opened source; checkpoint.ts adds files.
  */
+
+import { joinBytes } from "../core/bytes.js";
 import type { Engine } from "../core/engine.js";
 import { WeightsError } from "../core/errors.js";
 import type { StateTensor } from "../core/tensor.js";
@@ -9,7 +11,6 @@ import { vgg } from "../models/vgg.js";
 import { type VggConfigName, vggConfigName, vggLayers, vggTensorShapes } from "../models/vgg-config.js";
 import type { Sequential } from "../nn/module.js";
 import { QuantizedWeight } from "../nn/quantized-linear.js";
-import { joinBytes } from "./pixels.js";
 import { fillQuantized, quantizedState } from "./quantized-state.js";
 import {
   bytesFromChunk,

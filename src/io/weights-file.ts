@@ -2,8 +2,9 @@
  * What every reader of a weights file gives, whatever the format: tensors by the file's names, and the net, where the format carries
  * it. Types only; open-weights.ts finds the format, load-net.ts builds the net.
  */
-import type { Preprocessing, PreprocessingName } from "./preprocessing.js";
+
 import type { LayerKind, Row } from "../models/net-config.js";
+import type { Preprocessing, PreprocessingName } from "./preprocessing.js";
 
 /** The formats that are read. */
 export type WeightsFormat = "safetensors" | "pytorch" | "onnx" | "keras" | "tfjs" | "caffe";

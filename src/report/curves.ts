@@ -2,7 +2,7 @@
  * Learning curves as a scene: loss, accuracy and learning rate over one axis of steps, with what happened marked and listed below.
  * Layout only: thinning is in series.ts, ticks in axis.ts; svg.ts and raster.ts draw the result.
  */
-import { encodePng } from "../io/png.js";
+import { encodePng } from "../pictures/png.js";
 import { type Axis, linearAxis, logAxis, plain } from "./axis.js";
 import { textWidth } from "./font.js";
 import { at, FONT_SLACK, fitText, label, line } from "./parts.js";

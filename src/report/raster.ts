@@ -2,7 +2,7 @@
  * A scene as pixels, in plain TypeScript: how much of each pixel a shape covers, blended over what is there. Letters are strokes
  * (font.ts), so lines and rectangles are all there is to draw.
  */
-import type { Picture } from "../io/pixels.js";
+import type { Picture } from "../pictures/pixels.js";
 import { strokesOf, textWidth } from "./font.js";
 import type { Point, Rect, Scene, Text } from "./scene.js";
 import { COLOURS, type Rgb } from "./theme.js";

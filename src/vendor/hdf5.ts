@@ -1,6 +1,6 @@
 /**
  * Third-party code for HDF5 files, bundled at build time (scripts/build.js): jsfive's parser of their structure, with hdf5/view.ts in
- * place of DataView. Everything here is synchronous and throws whatever jsfive throws; io/hdf5.ts makes files and errors of it.
+ * place of DataView. Everything here is synchronous and throws whatever jsfive throws; formats/keras/hdf5.ts makes files and errors of it.
  */
 import { File, type Group } from "jsfive";
 import { BTreeV1RawDataChunks } from "jsfive-btree";

@@ -1,4 +1,4 @@
-/** Third-party code for packed parts of zip archives and HDF5 files, bundled at build time (scripts/build.js): fflate. Loaded by io/zip.ts when one is met. */
+/** Third-party code for packed parts of zip archives and HDF5 files, bundled at build time (scripts/build.js): fflate. Loaded by formats/zip.ts when one is met. */
 import { inflateSync, unzlibSync } from "fflate";
 
 /**

@@ -1,4 +1,4 @@
-/** Third-party code for PNG, bundled at build time (scripts/build.js): fflate (zlib). Loaded by io/png.ts when the first picture is read. */
+/** Third-party code for PNG, bundled at build time (scripts/build.js): fflate (zlib). Loaded by pictures/png.ts when the first picture is read. */
 import { unzlibSync, zlibSync } from "fflate";
 
 /**

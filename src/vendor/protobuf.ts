@@ -1,6 +1,6 @@
 /**
- * Third-party code for protobuf messages, bundled at build time (scripts/build.js): pbf. Loaded with io/onnx.ts, io/onnx-write.ts and
- * io/caffe.ts, which are loaded when such a file is.
+ * Third-party code for protobuf messages, bundled at build time (scripts/build.js): pbf. Loaded with formats/onnx/onnx.ts, formats/onnx/onnx-write.ts and
+ * formats/caffe/caffe.ts, which are loaded when such a file is.
  */
 import { PbfReader } from "pbf";
 

@@ -12,7 +12,7 @@ import { errorLine, wantsColour } from "#src/cli/output.js";
 import { expandPictures, listPictures } from "#src/cli/pictures.js";
 import { stepInEpoch } from "#src/cli/run-train.js";
 import { DataError, UsageError, WeightsError } from "#src/core/errors.js";
-import { readPicture } from "#src/io/picture-file.js";
+import { readPicture } from "#src/pictures/picture-file.js";
 import { capture } from "./capture.js";
 
 const fixtures = fileURLToPath(new URL("../fixtures/pictures/", import.meta.url));

@@ -9,7 +9,7 @@ import { runCommandLine } from "#src/cli/program.js";
 import { runPull } from "#src/cli/pull.js";
 import { UsageError, WeightsError } from "#src/core/errors.js";
 import { fails } from "../io/fails.js";
-import { answerSome, answerWell, entryOf, SHA256, type Script, serve, withFolder } from "../pull/server.js";
+import { answerSome, answerWell, entryOf, type Script, SHA256, serve, withFolder } from "../pull/server.js";
 import { capture } from "./capture.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));

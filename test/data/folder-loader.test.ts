@@ -13,8 +13,8 @@ import { Loader } from "#src/data/loader.js";
 import { openBatches } from "#src/data/open-batches.js";
 import type { OpenBatchesOptions } from "#src/data/picture-reader.js";
 import { trainingStatistics } from "#src/data/statistics.js";
-import { encodePng, toPlanes } from "#src/io/picture.js";
-import { readPicture } from "#src/io/picture-file.js";
+import { encodePng, toPlanes } from "#src/pictures/picture.js";
+import { readPicture } from "#src/pictures/picture-file.js";
 import {
   failsWith,
   filesOf,

@@ -12,7 +12,7 @@ import type { FolderDataset } from "#src/data/dataset.js";
 import { folderReader } from "#src/data/folder-loader.js";
 import { openBatches } from "#src/data/open-batches.js";
 import type { OpenBatchesOptions } from "#src/data/picture-reader.js";
-import { encodePng, type Picture } from "#src/io/picture.js";
+import { encodePng, type Picture } from "#src/pictures/picture.js";
 
 export const NORMALISE = { mean: [120, 121, 122], std: [60, 61, 62] };
 const SHIFT: ColourShift = {

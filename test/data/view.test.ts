@@ -8,9 +8,9 @@ import type { LoaderOptions } from "#src/data/loader.js";
 import { Loader } from "#src/data/loader.js";
 import { openBatches } from "#src/data/open-batches.js";
 import { renderView } from "#src/data/view.js";
-import { fitPicture, resizePicture } from "#src/io/picture.js";
-import { fromPlanes, toPlanes } from "#src/io/pixels.js";
-import { interleaved, planar, rescaledSize } from "#src/io/resample.js";
+import { fitPicture, resizePicture } from "#src/pictures/picture.js";
+import { fromPlanes, toPlanes } from "#src/pictures/pixels.js";
+import { interleaved, planar, rescaledSize } from "#src/pictures/resample.js";
 import { throws } from "../engine/nets.js";
 
 const PLAIN = { mean: [0, 0, 0], std: [1, 1, 1] };

@@ -4,9 +4,9 @@ import path from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DamagedFileError, WeightsError } from "#src/core/errors.js";
+import { openWeights } from "#src/formats/open-weights.js";
 import { bytesReader } from "#src/io/byte-reader.js";
 import { openFileBytes } from "#src/io/file-bytes.js";
-import { openWeights } from "#src/io/open-weights.js";
 import { writeSafetensors } from "#src/io/safetensors.js";
 import { fails } from "./fails.js";
 

@@ -2,14 +2,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { UsageError, VerydeepError, WeightsError } from "#src/core/errors.js";
-import { decodeNetMetadata, encodeNetMetadata } from "#src/io/net-metadata.js";
-import { planNet } from "#src/io/plan-net.js";
+import { decodeNetMetadata, encodeNetMetadata } from "#src/formats/net-metadata.js";
+import { planNet } from "#src/formats/plan-net.js";
 import { type NetLayer, netTensorShapes, tableLayers } from "#src/models/net-config.js";
 import { parseDescription, parseRows, rowsOf } from "#src/models/net-description.js";
 import { NET_NAMES, netFacts, netLayers } from "#src/models/nets.js";
 import { VGG_CONFIG_NAMES, vggLayers } from "#src/models/vgg-config.js";
-import { has } from "../io/fails.js";
 import { fakeFile } from "../helpers/weights-file.js";
+import { has } from "../io/fails.js";
 
 const row = (value: object): object => parseRows([value], "test")[0];
 

@@ -1,7 +1,7 @@
 /** Pixels: how much of each a shape covers, letters, and the way through PNG and back. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodePng, encodePng } from "#src/io/png.js";
+import { decodePng, encodePng } from "#src/pictures/png.js";
 import { strokesOf, textWidth } from "#src/report/font.js";
 import { toPicture } from "#src/report/raster.js";
 import type { Scene, Shape } from "#src/report/scene.js";

@@ -5,7 +5,7 @@ import path from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ShapeError, UsageError } from "#src/core/errors.js";
-import { decodePng } from "#src/io/png.js";
+import { decodePng } from "#src/pictures/png.js";
 import { confusionSvg } from "#src/report/confusion.js";
 import { curvesPng, curvesScene, curvesSvg } from "#src/report/curves.js";
 import { summaryPage } from "#src/report/page.js";

@@ -7,8 +7,8 @@ import * as assert from "uvu/assert";
 import { createEngine } from "#src/engine.js";
 import { ALGORITHMS } from "../../bench/harness.js";
 import {
-  caseName,
   type ConvCase,
+  caseName,
   convInputs,
   convResults,
   type InputKind,

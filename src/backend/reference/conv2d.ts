@@ -1,7 +1,8 @@
 /** Convolution, product by product. See kernels.ts. */
-import { POOL2D_KERNELS } from "./pool2d.js";
+
 import type { Conv2dShape, HostArray } from "../backend.js";
 import { accumulateInto, applyMask, type ReferenceKernels, rectify } from "./kernel.js";
+import { POOL2D_KERNELS } from "./pool2d.js";
 
 /** Calls visit(y index, x index, weight index) for every product of a convolution. */
 function forEachProduct(s: Conv2dShape, visit: (y: number, x: number, weight: number) => void): void {

@@ -1,6 +1,7 @@
 /** What a launch is, how a kernel call becomes launches, and what the files of this folder share. */
-import type { Derived, KernelName, ShapeOf, TensorsOf } from "../../backend.js";
+
 import { BackendError } from "../../../core/errors.js";
+import type { Derived, KernelName, ShapeOf, TensorsOf } from "../../backend.js";
 import type { ArgumentFields } from "../arguments.js";
 import type { ConvAlgorithmOption } from "../conv-plan.js";
 

@@ -3,6 +3,7 @@
 import type { Derived } from "../../backend.js";
 import { WINOGRAD_ARGUMENTS, WINOGRAD_GRADIENT_ARGUMENTS } from "../arguments.js";
 import {
+  type Alpha,
   CHANNEL_BLOCK,
   cutChannels,
   cutWinograd,
@@ -11,9 +12,8 @@ import {
   ROW_BLOCK,
   TILE_BLOCK,
   TRANSFORM_BYTES,
-  winogradFilterBytes,
   type WinogradShape,
-  type Alpha,
+  winogradFilterBytes,
   winogradInputBytes,
   winogradWeightBytes,
   winogradWorkerBytes,
