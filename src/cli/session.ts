@@ -5,19 +5,20 @@
 import path from "node:path";
 import { pictureNetOfVgg } from "../classify/make-net.js";
 import type { Engine } from "../core/engine.js";
-import { DataError, UsageError } from "../core/errors.js";
+import { DataError, UsageError, WeightsError } from "../core/errors.js";
 import { type DataSplits, isInMemory, type Normalise } from "../data/dataset.js";
 import { openData } from "../data/open-data.js";
 import type { ReadingOptions } from "../data/picture-reader.js";
 import { type TrainingStatistics, trainingStatistics } from "../data/statistics.js";
 import { checkView, scaleRange } from "../data/view.js";
 import { createEngine } from "../engine.js";
+import { fillTensor } from "../formats/fill-net.js";
+import { planNet } from "../formats/plan-net.js";
 import { saveModel, type VggMetadata } from "../io/checkpoint.js";
-import { checkTensors, decodeMetadata } from "../io/model-format.js";
-import { openSafetensors } from "../io/safetensors.js";
+import { openWeightsInput } from "../load.js";
 import { initialisationPlan, type VggNet } from "../models/initialise-from.js";
 import { vgg } from "../models/vgg.js";
-import { vggConfigName, vggLayers, vggTensorShapes, vggTotals } from "../models/vgg-config.js";
+import { vggConfigName, vggLayers, vggTotals } from "../models/vgg-config.js";
 import type { Module } from "../nn/module.js";
 import { readPicture } from "../pictures/picture-file.js";
 import { keepRun } from "../runs/keep-run.js";
@@ -215,20 +216,25 @@ function checkSameData(folder: RunFolder, data: DataSplits): void {
 }
 
 /** Fills the net from a weights file of the same net or of a shallower one. Returns what there is to say about it. */
-async function startFrom(file: string, model: Module, metadata: VggMetadata): Promise<string> {
-  const source = await openSafetensors(file);
+async function startFrom(name: string, model: Module, metadata: VggMetadata): Promise<string> {
+  const file = await openWeightsInput(name);
   try {
-    const target = netOf(metadata);
-    const trained = netOf(decodeMetadata(source.metadata, file));
-    const { copied, skipped } = initialisationPlan(target, trained);
-    checkTensors(source, vggTensorShapes(vggLayers(trained.config, trained)), file);
+    const { vgg: trained, places } = planNet(file);
+    if (trained === null) {
+      throw new WeightsError(
+        `verydeep train: the weights are not those of a VGG net (file ${name}, ${file.format}). Start from a file of tensors with a VGG net's names.`,
+      );
+    }
+    const { copied, skipped } = initialisationPlan(netOf(metadata), trained);
     const own = model.stateDict();
-    for (const { name, source: from } of copied)
-      await own.get(name)?.writeFrom((bytes) => source.readInto(from, bytes));
+    for (const { name: tensor, source } of copied) {
+      const [state, place] = [own.get(tensor), places.get(source)];
+      if (state && place) await fillTensor(file, place, state);
+    }
     const missing = skipped.length === 0 ? "" : `; not ${skipped.map(({ layer }) => layer).join(", ")}`;
-    return `starts from ${file} (${trained.config}): ${copied.length} tensors${missing}`;
+    return `starts from ${name} (${trained.config}): ${copied.length} tensors${missing}`;
   } finally {
-    await source.close();
+    await file.close();
   }
 }
 

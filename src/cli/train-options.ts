@@ -62,7 +62,7 @@ export function addTrainOptions(command: Command): Command {
     .option("--classifier <widths>", "hidden linear layers: 4096,4096, or none (the default)", parseWidths)
     .option("--dropout <p>", `after each of them (default: ${d.dropout})`, (text) => parseShare("--dropout", text))
     .option("--init <how>", `he, glorot or normal:STD (default: ${d.init})`, parseInit)
-    .option("--init-from <file>", "start from these weights: of the same net, or of a trained A")
+    .option("--init-from <file>", "start from these weights, in any format: of the same net, or of a trained A")
     .option("--data <set>", `shapes, shapes:COUNT, cifar10:DIR, mnist:DIR or folder:DIR (default: ${d.data})`)
     .option(
       "--input <pixels>",

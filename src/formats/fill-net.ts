@@ -4,6 +4,7 @@
  */
 import { WeightsError } from "../core/errors.js";
 import { sizeOf } from "../core/shape.js";
+import type { StateTensor } from "../core/tensor.js";
 import type { Stateful } from "../io/model-format.js";
 import { fillQuantized } from "../io/quantized-state.js";
 import type { TensorPlace, WeightsFile } from "../io/weights-file.js";
@@ -34,9 +35,18 @@ export async function fillNet(
         `load: ${file.name} lacks a tensor of the net (missing ${name} [${tensor.shape}]). Use the net that the file was saved from.`,
       );
     }
-    if (tensor instanceof QuantizedWeight) await fillInFewerBits(file, place, tensor);
-    else await tensor.writeFrom((bytes) => fill(file, place, tensor.shape, floatsOf(bytes)));
+    await fillTensor(file, place, tensor);
   }
+}
+
+/** Fills one tensor. @throws as {@link fillNet} does. */
+export async function fillTensor(
+  file: WeightsFile,
+  place: NetTensorPlace,
+  tensor: Pick<StateTensor, "shape" | "writeFrom">,
+): Promise<void> {
+  if (tensor instanceof QuantizedWeight) await fillInFewerBits(file, place, tensor);
+  else await tensor.writeFrom((bytes) => fill(file, place, tensor.shape, floatsOf(bytes)));
 }
 
 /** In pieces, or as it is in the file; where the file has another layout, by way of all of its values as float32. */

@@ -125,20 +125,17 @@ function matchNet(tensors: Tensors, rule: NamingRule, config: VggConfigName, bat
     const found = tensors.get(tensorName(rule, layer, layers, "weight"))?.shape;
     return found === undefined || !rule.channelsLast ? found : [...found].reverse();
   };
-  // The hidden layers are those of the table, or none.
-  for (const hidden of [2, 0]) {
+  // The hidden layers are those of the table, or fewer.
+  for (const hidden of [2, 1, 0]) {
     const table = vggLayers(config, { batchNorm, classifier: Array<number>(hidden).fill(1) });
     const linears = table.filter(({ kind }) => kind === "linear");
     const outputs = linears.map((layer) => shapeOf(layer, table)?.[0]);
-    const first = shapeOf(
-      table.find(({ kind }) => kind === "conv"),
-      table,
-    )?.[0];
+    const convs = table.filter(({ kind }) => kind === "conv");
+    const width = widthOf(convs.map((layer) => [layer.outChannels, shapeOf(layer, table)?.[0]]));
     const inputs = shapeOf(linears[0], table)
       ?.slice(1)
       .reduce((product, side) => product * side, 1);
-    if (first === undefined || inputs === undefined || !outputs.every((count) => count !== undefined)) continue;
-    const width = first / 64;
+    if (width === null || inputs === undefined || !outputs.every((count) => count !== undefined)) continue;
     const channels = Math.max(1, Math.round(512 * width));
     const side = Math.round(Math.sqrt(inputs / channels));
     if (side < 1 || side * side * channels !== inputs) continue;
@@ -148,6 +145,25 @@ function matchNet(tensors: Tensors, rule: NamingRule, config: VggConfigName, bat
     if (places) return { config, ...net, naming: rule.naming, tensors: places };
   }
   return null;
+}
+
+/**
+ * The factor that makes a table's channels a file's, rounded as they are; of the many that may do a plain one.
+ * @param pairs channels of the table's convolutions, and of the file's; null where these are missing or no factor does.
+ */
+function widthOf(pairs: readonly (readonly [table: number, found: number | undefined])[]): number | null {
+  let [least, limit] = [0, Number.POSITIVE_INFINITY];
+  for (const [table, found] of pairs) {
+    if (found === undefined) return null;
+    // Channels below one are one.
+    if (found > 1) least = Math.max(least, (found - 0.5) / table);
+    limit = Math.min(limit, (found + 0.5) / table);
+  }
+  const middle = (least + limit) / 2;
+  const [table, found = 0] = pairs.at(-1) ?? [];
+  const decimals = [0, 1, 2].map((digits) => Number(middle.toFixed(digits)));
+  const plain = [...decimals, found / (table ?? 1), middle];
+  return plain.find((width) => width > 0 && width >= least && width < limit) ?? null;
 }
 
 /** Where all tensors of a net are; null where one is missing or of another shape, or where the file has others. */

@@ -9,6 +9,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { describeHost } from "#src/engine.js";
 import { openSafetensors } from "#src/io/safetensors.js";
+import { torchFile } from "../helpers/torch-writer.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const kills = fileURLToPath(new URL("../../scripts/long/kill-resume.js", import.meta.url));
@@ -205,7 +206,7 @@ test("what cannot be resumed, and what may not stand beside --resume", async () 
     [
       ["--init-from", "missing", "--data", "shapes:200", "--run", "runs/missing"],
       1,
-      `openSafetensors: the file does not exist (path ${inFolder("missing")}). Check the path.`,
+      `load: the file does not exist (path ${inFolder("missing")}). Check the path.`,
     ],
   ] as const) {
     const result = await verydeep("train", ...args);
@@ -272,26 +273,42 @@ test("SIGKILL at random moments: each run is taken up and ends with the bits of 
   assert.ok(count >= 1);
 });
 
-test("--init-from a net of the same kind: its very values, under a rate that moves nothing", async () => {
-  const rate = ["--lr", "1e-30", "--schedule", "constant", "--epochs", "1", "--no-run"];
-  assert.is((await verydeep("train", ...SMALL, "--epochs", "1", "--no-run", "--out", "first.safetensors")).code, 0);
-  const second = [...SMALL, ...rate, "--seed", "7", "--init-from", "first.safetensors", "--out", "second.safetensors"];
-  const { code, stdout, stderr } = await verydeep("train", ...second);
-  assert.is(code, 0, stderr);
-  assert.match(stdout, /starts from .*first.safetensors \(A\): 20 tensors\n/);
-  const [from, to] = await Promise.all(
-    ["first", "second"].map((name) => openSafetensors(inFolder(`${name}.safetensors`))),
+/** The same tensors as PyTorch would save them. */
+async function asTorchFile(from: string, to: string): Promise<void> {
+  const source = await openSafetensors(inFolder(from));
+  const tensors = await Promise.all(
+    [...source.tensors].map(async ([name, { shape }]) => {
+      const values = await source.read(name);
+      return { name, shape, chunks: () => [values] };
+    }),
   );
-  for (const name of from.tensors.keys()) {
-    const [before, after] = [await from.read(name), await to.read(name)];
-    // Where a bias is 0, the least step shows.
-    assert.ok(
-      before.every((value, i) => Math.abs(value - after[i]) < 1e-25),
-      name,
+  writeFileSync(inFolder(to), Buffer.concat([...torchFile(tensors)]));
+  await source.close();
+}
+
+for (const file of ["first.safetensors", "first.pth"]) {
+  test(`--init-from ${file}, a net of the same kind: its very values, under a rate that moves nothing`, async () => {
+    const rate = ["--lr", "1e-30", "--schedule", "constant", "--epochs", "1", "--no-run"];
+    assert.is((await verydeep("train", ...SMALL, "--epochs", "1", "--no-run", "--out", "first.safetensors")).code, 0);
+    await asTorchFile("first.safetensors", "first.pth");
+    const second = [...SMALL, ...rate, "--seed", "7", "--init-from", file, "--out", "second.safetensors"];
+    const { code, stdout, stderr } = await verydeep("train", ...second);
+    assert.is(code, 0, stderr);
+    assert.match(stdout, /starts from .*first\.\w+ \(A\): 20 tensors\n/);
+    const [from, to] = await Promise.all(
+      ["first", "second"].map((name) => openSafetensors(inFolder(`${name}.safetensors`))),
     );
-  }
-  await Promise.all([from.close(), to.close()]);
-});
+    for (const name of from.tensors.keys()) {
+      const [before, after] = [await from.read(name), await to.read(name)];
+      // Where a bias is 0, the least step shows.
+      assert.ok(
+        before.every((value, i) => Math.abs(value - after[i]) < 1e-25),
+        name,
+      );
+    }
+    await Promise.all([from.close(), to.close()]);
+  });
+}
 
 test("the recipe: A, then B from A, at two scales; taken up, the stages that are done stay as they are", async () => {
   const recipe = ["--recipe", "paper", "--config", "B", "--input", "32", "--stages", "256,384", "--data", "shapes:200"];

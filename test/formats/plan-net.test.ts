@@ -12,6 +12,7 @@ import type { FileNet, WeightsFile } from "#src/io/weights-file.js";
 import { netTensorShapes } from "#src/models/net-config.js";
 import { parseDescription } from "#src/models/net-description.js";
 import { netLayers } from "#src/models/nets.js";
+import { vggLayers, vggTensorShapes } from "#src/models/vgg-config.js";
 import { fakeFile } from "../helpers/weights-file.js";
 import { has } from "../io/fails.js";
 
@@ -180,6 +181,20 @@ const NAMINGS: readonly NamingCase[] = [
     bgr: true,
   },
 ];
+
+test("widths whose channels are rounded, and fewer hidden layers", () => {
+  for (const [width, classifier] of [
+    [0.05, [16]],
+    [0.3, []],
+    [1 / 64, [12, 9]],
+    [1.7, [5]],
+  ] as const) {
+    const net = { width, classifier, classes: 4, inputSize: 64 };
+    const { vgg, layers } = planNet(fakeFile([...vggTensorShapes(vggLayers("B", net))]));
+    assert.equal([vgg?.config, vgg?.width, vgg?.classifier], ["B", width, classifier]);
+    assert.is(layers.at(-1)?.outChannels, 4);
+  }
+});
 
 /** Keras 3 counts the layers of a class: the names follow from the order. */
 test("VGG A and E, Keras 3's names", () => {
