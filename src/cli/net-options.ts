@@ -44,12 +44,13 @@ export async function planOptions(options: NetArguments): Promise<PlanOptions> {
 }
 
 /**
- * Names of classes from a file: one a line, or a JSON list of texts, or an object { "0": name, … }.
+ * Names of classes from a file: one a line, or a JSON list of texts, or an object { "0": name, … }, or of [id, name] as Keras's
+ * imagenet_class_index.json.
  * @throws DataError for a file that holds none.
  */
 export function parseLabels(text: string, file: string): string[] {
   const isJson = /^\s*[[{]/.test(text);
-  const names = isJson ? Object.values(asCollection(parseJson(text, file), file)) : text.split(/\r?\n/);
+  const names = isJson ? Object.values(asCollection(parseJson(text, file), file)).map(nameOf) : text.split(/\r?\n/);
   if (!isJson) while (names.at(-1) === "") names.pop();
   const bad = names.findIndex((name) => typeof name !== "string" || name === "");
   if (names.length === 0 || bad !== -1) {
@@ -58,6 +59,11 @@ export function parseLabels(text: string, file: string): string[] {
     );
   }
   return names.filter((name) => typeof name === "string");
+}
+
+/** Of a pair, the second. */
+function nameOf(value: unknown): unknown {
+  return Array.isArray(value) && value.length === 2 ? value[1] : value;
 }
 
 function asCollection(value: unknown, file: string): object {

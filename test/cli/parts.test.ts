@@ -208,6 +208,10 @@ test("parseLabels: lines, a list, an object; a name that is missing", () => {
   assert.equal(parseLabels("tench\ngoldfish\r\n\n", "x"), ["tench", "goldfish"]);
   assert.equal(parseLabels('["a", "b"]', "x"), ["a", "b"]);
   assert.equal(parseLabels('{"0": "a", "1": "b"}', "x"), ["a", "b"]);
+  assert.equal(parseLabels('{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}', "x"), [
+    "tench",
+    "goldfish",
+  ]);
   for (const [text, message] of [
     ["", "verydeep: a class has no name (file x, class 0 of 0). Write one name a line."],
     ["a\n\nb", "verydeep: a class has no name (file x, class 1 of 3). Write one name a line."],
