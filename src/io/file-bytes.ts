@@ -2,6 +2,7 @@
  * Files as bytes that are read in ranges (byte-reader.ts), for Node: large ranges in parts at the same time, straight into the target.
  * What is in the files is the business of each format's reader; addresses are url-bytes.ts's.
  */
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import path from "node:path";
 import { DamagedFileError, WeightsError } from "../core/errors.js";
@@ -59,7 +60,8 @@ export async function openFileBytes(file: string, op = "load"): Promise<ByteRead
 
 async function openForReading(file: string, op: string): Promise<FileHandle> {
   try {
-    return await open(file, "r");
+    // A pipe that nobody writes to would be waited for; Windows has no such flag.
+    return await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     const code = errorCode(error);
     if (code === "ENOENT" || code === "ENOTDIR") {

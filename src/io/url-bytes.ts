@@ -32,7 +32,10 @@ export async function openUrlBytes(url: string | URL, options: UrlOptions = {}):
   const opened = await openAddress(address, BLOCK_BYTES);
   const sibling = async (name: string): Promise<ByteReader> => {
     const parts = siblingName(name, address.name).map(encodeURIComponent);
-    return openUrlBytes(new URL(parts.join("/"), address.url), options);
+    if (URL.canParse(parts.join("/"), address.url)) return openUrlBytes(new URL(parts.join("/"), address.url), options);
+    throw new WeightsError(
+      `load: nothing lies beside ${address.name} (file ${JSON.stringify(name)}). Give the bytes of all files together, by name.`,
+    );
   };
   if (opened.whole) return { ...bytesReader(opened.whole, address.name), sibling };
 

@@ -249,6 +249,25 @@ test("hostile: dictionaries and lists inside themselves, doubled, and deep", asy
   await fails(open(container(deep)), WeightsError, "holds no dictionary of tensors");
 });
 
+test("hostile: names that never end", async () => {
+  const inner = tensor("K\x00", "K\x04", "K\x01");
+  const text = (value: string): string =>
+    `X${Buffer.from(Uint32Array.of(value.length).buffer).toString("latin1")}${value}`;
+  const tooLong = "pytorch: x has a name of more than 4096 characters (name ";
+  const prefixes = `\x80\x02}${text(`${"module.".repeat(60_000)}a`)}${inner}s.`;
+  await fails(open(container(prefixes, four)), WeightsError, tooLong);
+  const nested = `\x80\x02}${text("k".repeat(10_000_000))}q\x00}${"h\x00}".repeat(58)}${text("t")}${inner}${"s".repeat(60)}.`;
+  await fails(open(container(nested, four)), WeightsError, tooLong);
+  // A list of chains, each no deeper than is allowed, that ends in the one before it.
+  const memo = (code: string, k: number): string => code + Buffer.from(Uint32Array.of(k).buffer).toString("latin1");
+  let chains = `\x80\x02](}${text("t")}${inner}s${memo("r", 0)}`;
+  for (let k = 0; k < 400; k++) {
+    const down = `}${text("a")}`.repeat(50);
+    chains += `}${text("t")}${inner}s${text("a")}${down}${memo("j", k)}${"s".repeat(51)}${memo("r", k + 1)}`;
+  }
+  await fails(open(container(`${chains}e.`, four)), WeightsError, tooLong);
+});
+
 test("names of the file are only names: __proto__ among them", async () => {
   const file = await open(
     container(`\x80\x02}(X\x09\0\0\0__proto__${tensor("K\x00", "K\x02", "K\x01")}X\x0b\0\0\0constructorK\x07u.`, four),

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -325,6 +326,18 @@ test("a PyTorch file at an address: opening reads its end and its beginning, a t
   // Where b begins, and b.
   assert.is(count(), 4);
   await file.close();
+});
+
+test("a data: address has nothing beside it", async () => {
+  const reader = await openUrlBytes("data:application/json,{}");
+  await fails(reader.sibling("a.bin"), WeightsError, 'load: nothing lies beside the data: address (file "a.bin").');
+});
+
+test("a pipe that nobody writes to is no file, and not waited for", async () => {
+  if (process.platform === "win32") return;
+  const pipe = path.join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  await fails(openFileBytes(pipe), WeightsError, "load: the path is no regular file (path ");
 });
 
 test("bytesReader: siblings by name", async () => {

@@ -25,6 +25,8 @@ const USUAL = ["state_dict", "model_state_dict", "model_state", "model", "net"];
 /** What wrappers put in front of every name. */
 const WRAPPERS = ["module.", "_orig_mod."];
 const MAX_TEXT = 1000;
+/** Of a tensor, dots and all; torch's longest have a few hundred characters. */
+const MAX_NAME = 4096;
 
 /**
  * The state dictionary of a value: under the usual keys, or else the dictionary of most tensors.
@@ -87,6 +89,7 @@ function largest(root: unknown, counts: Counts): Found | null {
   for (const { value, path } of level) {
     if (seen.has(value)) continue;
     seen.add(value);
+    if (path.length > MAX_NAME) continue;
     const inner = (key: unknown): string => (path === "" ? String(key) : `${path}.${String(key)}`);
     if (Array.isArray(value)) {
       for (const [i, item] of value.entries()) if (isContainer(item)) level.push({ value: item, path: inner(i) });
@@ -133,7 +136,10 @@ function countTensors(dict: PickleDict, counts: Counts, depth = 0): Count {
   return count;
 }
 
-/** The tensors of a dictionary, and of those in it that hold nothing but tensors. */
+/**
+ * The tensors of a dictionary, and of those in it that hold nothing but tensors. Names longer than any net's end the walk: each level makes
+ * them longer, so that it is not deep either.
+ */
 function collect(
   dict: PickleDict,
   prefix: string,
@@ -143,6 +149,11 @@ function collect(
 ): void {
   for (const [key, value] of dict.entries) {
     if (typeof key !== "string") continue;
+    if (prefix.length + key.length > MAX_NAME) {
+      throw new WeightsError(
+        `pytorch: ${file} has a name of more than ${MAX_NAME} characters (name ${JSON.stringify((prefix + key).slice(0, 40))}...). It is no state dictionary.`,
+      );
+    }
     const name = prefix + key;
     if (value instanceof TorchTensor) {
       if (tensors.has(name) || tensors.size === MAX_TENSORS) {
