@@ -51,7 +51,7 @@ async function readerOf(weights: WeightsInput): Promise<ByteReader> {
 /** Opens what a {@link LoadedNet} takes for a picture. */
 async function openPicture(picture: PictureInput): Promise<Picture> {
   if (picture instanceof Uint8Array) return decodePicture(picture);
-  if (picture instanceof Blob) return decodePicture(new Uint8Array(await picture.arrayBuffer()), nameOf(picture));
+  if (picture instanceof Blob) return decodePicture(await bytesOf(picture, nameOf(picture)), nameOf(picture));
   if (picture instanceof ImageData) return fromImageData(picture);
   if (typeof picture !== "string" && !(picture instanceof URL)) return picture;
   const url = absolute(picture, "classify");
@@ -65,7 +65,7 @@ async function openPicture(picture: PictureInput): Promise<Picture> {
       `classify: the picture cannot be fetched (address ${url}, ${response.status}). Check the address.`,
     );
   }
-  return decodePicture(new Uint8Array(await response.arrayBuffer()), url);
+  return decodePicture(await bytesOf(response, url), url);
 }
 
 /** RGBA over white. */
@@ -88,4 +88,13 @@ function absolute(address: string | URL, op: string): string {
 
 function nameOf(blob: Blob): string {
   return "name" in blob && typeof blob.name === "string" ? blob.name : "the file";
+}
+
+/** All bytes of a file or an answer. @throws DataError where they end too soon, or the file has changed. */
+async function bytesOf(source: Blob | Response, name: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await source.arrayBuffer());
+  } catch (error) {
+    throw new DataError(`classify: the picture cannot be read (${name}, ${String(error)}). Choose it again.`);
+  }
 }

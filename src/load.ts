@@ -90,6 +90,9 @@ async function readerOf(weights: WeightsInput): Promise<ByteReader> {
   }
 }
 
+/** As files: a picture of 100 megapixels is smaller. */
+const MAX_PICTURE_BYTES = 1_000_000_000;
+
 /** Opens what a {@link LoadedNet} takes for a picture. */
 export async function openPicture(picture: PictureInput): Promise<Picture> {
   if (picture instanceof Uint8Array) return decodePicture(picture);
@@ -119,6 +122,8 @@ async function fetchPicture(url: URL): Promise<Uint8Array> {
   try {
     const reader = await openUrlBytes(url.href);
     try {
+      if (reader.sizeBytes > MAX_PICTURE_BYTES)
+        throw new DataError(`${reader.sizeBytes} bytes are too many for a picture`);
       return await reader.read(0, reader.sizeBytes);
     } finally {
       await reader.close();

@@ -30,7 +30,7 @@ export type SavedNet = Pick<PictureNet<never>, "model" | "layers" | "inputShape"
 
 /**
  * Writes a net to a file, all or nothing: after a crash the old file or the new one is whole. TensorFlow.js layers are model.json and shards
- * beside it.
+ * beside it, several files: a crash while they replace an older model can leave shards without a model.json.
  * @throws UsageError where the path cannot be written, its name tells no format, or options contradict; WeightsError for a net that the format cannot say.
  */
 export async function saveNet(file: string, net: SavedNet, options: SaveNetOptions = {}): Promise<void> {
@@ -39,6 +39,11 @@ export async function saveNet(file: string, net: SavedNet, options: SaveNetOptio
   if (format !== "safetensors" && weights !== "float32") {
     throw new UsageError(
       `saveNet: only safetensors store ${weights} (format ${format}). Leave the type out, or write .safetensors.`,
+    );
+  }
+  if (format === "tfjs" && path.basename(file) !== "model.json") {
+    throw new UsageError(
+      `saveNet: the main file of TensorFlow.js layers is called model.json (file ${file}). Name a folder and model.json in it.`,
     );
   }
   const texts = metadataOf(net);
@@ -51,7 +56,7 @@ export async function saveNet(file: string, net: SavedNet, options: SaveNetOptio
     case "onnx":
       return (await import("./formats/onnx/onnx-file.js")).writeOnnx(file, net.layers, net.model, texts);
     case "tfjs":
-      return (await import("./formats/tfjs/tfjs-folder.js")).saveTfjs(path.dirname(file), net.layers, net.model, {
+      return (await import("./formats/tfjs/tfjs-folder.js")).writeTfjs(path.dirname(file), net.layers, net.model, {
         inputShape: net.inputShape,
         metadata: texts,
       });
@@ -69,7 +74,7 @@ export function metadataOf({ layers, inputShape, classes, preprocessing, vgg }: 
 export function formatOf(file: string): SaveFormat {
   if (/\.safetensors$/i.test(file)) return "safetensors";
   if (/\.onnx$/i.test(file)) return "onnx";
-  if (/(^|[\\/])model\.json$/i.test(file)) return "tfjs";
+  if (/(^|[\\/])model\.json$/.test(file)) return "tfjs";
   throw new UsageError(
     `saveNet: the file's name tells no format that can be written (file ${file}). End it with .safetensors, .onnx or model.json.`,
   );

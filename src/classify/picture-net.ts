@@ -131,8 +131,11 @@ export class PictureNet<P> {
       const opened = checkedPicture(await this.openPicture(picture));
       if (!dense) return this.queue.add(this.centre(opened, scale));
       const both = this.whole(opened, scale);
-      const [plain, mirrored] = await Promise.all(both.map((ready) => this.queue.add(ready)));
-      return plain.map((score, i) => (score + mirrored[i]) / 2);
+      const [plain, mirrored] = both.map((ready) => this.queue.add(ready));
+      // Both have ended when the call has, so that close() may end the engine.
+      await Promise.allSettled([plain, mirrored]);
+      const other = await mirrored;
+      return (await plain).map((score, i) => (score + other[i]) / 2);
     });
   }
 

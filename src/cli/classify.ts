@@ -4,7 +4,7 @@ import type { Prediction } from "../classify/predictions.js";
 import { UsageError } from "../core/errors.js";
 import type { LinearWeights } from "../models/build-layer.js";
 import type { Command } from "../vendor/command-line.js";
-import { addNetOptions, type NetArguments, planOptions } from "./net-options.js";
+import { addNetOptions, type NetArguments, parseWeightType, planOptions } from "./net-options.js";
 import { parseWhole, percent } from "./numbers.js";
 import { type Output, printable } from "./output.js";
 import { expandPictures } from "./pictures.js";
@@ -47,8 +47,8 @@ export function addClassify(program: Command, output: Output, exit: (code: numbe
     )
     .option(
       "--linear-weights <type>",
-      "how fully connected layers are kept in memory: float32 (default), f16, int8",
-      parseLinearWeights,
+      "how fully connected layers are kept in memory: f32 (default), f16, int8",
+      (text) => parseWeightType("--linear-weights", text),
     );
   addTierOptions(addNetOptions(command))
     .option("--json", "print one JSON object a picture")
@@ -116,12 +116,6 @@ function parseCrop(text: string): "center" | "dense" {
   if (text === "center" || text === "dense") return text;
   if (text === "centre") return "center";
   throw new UsageError(`verydeep: there is no such crop (--crop ${text}). Use center or dense.`);
-}
-
-function parseLinearWeights(text: string): LinearWeights {
-  if (text === "f16") return "float16";
-  if (text === "float32" || text === "float16" || text === "int8") return text;
-  throw new UsageError(`verydeep: unknown type (--linear-weights ${text}). Use float32, f16 or int8.`);
 }
 
 function packageWeights(): string {

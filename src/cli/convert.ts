@@ -1,8 +1,7 @@
 /** `verydeep convert`: from a weights file of any format to one of ours, or of another program's. */
-import { UsageError } from "../core/errors.js";
 import type { LinearWeights } from "../models/build-layer.js";
 import type { Command } from "../vendor/command-line.js";
-import { addNetOptions, type NetArguments, planOptions } from "./net-options.js";
+import { addNetOptions, type NetArguments, parseWeightType, planOptions } from "./net-options.js";
 import type { Output } from "./output.js";
 
 interface ConvertArguments extends NetArguments {
@@ -19,7 +18,7 @@ export function addConvert(program: Command, output: Output): void {
     .option(
       "--to-dtype <type>",
       "store weights smaller, in .safetensors: f16 (half), int8 (a quarter)",
-      parseDtype,
+      (text) => parseWeightType("--to-dtype", text),
       "float32",
     );
   addNetOptions(command)
@@ -28,11 +27,4 @@ export function addConvert(program: Command, output: Output): void {
       const { convertFile } = await import("./conversion.js");
       await convertFile(from, to, toDtype, await planOptions(rest), output);
     });
-}
-
-/** @throws UsageError for another word. */
-export function parseDtype(text: string): LinearWeights {
-  const known: Readonly<Record<string, LinearWeights>> = { f32: "float32", f16: "float16", int8: "int8" };
-  if (Object.hasOwn(known, text)) return known[text];
-  throw new UsageError(`verydeep: there is no such type (--to-dtype ${text}). Use f32, f16 or int8.`);
 }

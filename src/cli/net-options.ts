@@ -4,6 +4,7 @@ import { DataError, UsageError } from "../core/errors.js";
 import type { PlanOptions } from "../formats/plan-net.js";
 import { errorCode } from "../io/atomic-file.js";
 import { PREPROCESSING_NAMES, type PreprocessingName, preprocessingName } from "../io/preprocessing.js";
+import type { LinearWeights } from "../models/build-layer.js";
 import { parseDescription } from "../models/net-description.js";
 import type { Command } from "../vendor/command-line.js";
 import { parseWhole } from "./numbers.js";
@@ -29,6 +30,21 @@ export function addNetOptions(command: Command): Command {
     .option("--input <n>", "height and width of the input, where the file leaves it open", (text) =>
       parseWhole("--input", text, 1, MAX_SIDE),
     );
+}
+
+/** Types of weights by the words that people use. */
+const WEIGHT_TYPES: Readonly<Record<string, LinearWeights>> = {
+  f32: "float32",
+  float32: "float32",
+  f16: "float16",
+  float16: "float16",
+  int8: "int8",
+};
+
+/** @throws UsageError for another word. */
+export function parseWeightType(flag: string, text: string): LinearWeights {
+  if (Object.hasOwn(WEIGHT_TYPES, text)) return WEIGHT_TYPES[text];
+  throw new UsageError(`verydeep: there is no such type (${flag} ${text}). Use f32, f16 or int8.`);
 }
 
 /** What the options say; reads the files that they name. @throws UsageError or DataError for what cannot be read. */

@@ -63,6 +63,17 @@ export async function openZip(reader: ByteReader): Promise<Zip> {
   }
   const entries = parseDirectory(await reader.read(offset, sizeBytes), count, offset, reader);
   const inflated = new Map<string, Promise<FilePart>>();
+  let inflatedBytes = 0;
+  // Entries may lie over each other in the file: what they unpack to in all is bounded too.
+  const checkInflated = (name: string, { sizeBytes: size, storedBytes }: ZipEntry, begin: number): void => {
+    if (size > MAX_INFLATED_BYTES || size > storedBytes * MAX_RATIO) {
+      const what = `claims an entry of ${size} bytes from ${storedBytes} (entry ${JSON.stringify(name)})`;
+      throw damaged(reader, what, begin);
+    }
+    inflatedBytes += size;
+    if (inflatedBytes <= Math.min(MAX_INFLATED_BYTES, reader.sizeBytes * MAX_RATIO)) return;
+    throw damaged(reader, `unpacks to more than it can hold (${inflatedBytes} bytes of ${reader.sizeBytes})`, offset);
+  };
   return {
     entries,
     async open(name) {
@@ -79,8 +90,13 @@ export async function openZip(reader: ByteReader): Promise<Zip> {
       }
       const begin = await findData(reader, name, entry, offset);
       if (entry.method === 0) return partOf(reader, begin, entry.sizeBytes);
-      const whole = inflated.get(name) ?? inflate(reader, name, entry, begin);
+      const before = inflated.get(name);
+      if (before) return before;
+      checkInflated(name, entry, begin);
+      const whole = inflate(reader, name, entry, begin);
       inflated.set(name, whole);
+      // What failed may be asked for again: the connection may have broken.
+      whole.catch(() => inflated.delete(name));
       return whole;
     },
   };
@@ -202,13 +218,6 @@ async function findData(reader: ByteReader, name: string, entry: ZipEntry, limit
 async function inflate(reader: ByteReader, name: string, entry: ZipEntry, begin: number): Promise<FilePart> {
   const { sizeBytes, storedBytes } = entry;
   const label = `${reader.name}, ${name}`;
-  if (sizeBytes > MAX_INFLATED_BYTES || sizeBytes > storedBytes * MAX_RATIO) {
-    throw damaged(
-      reader,
-      `claims an entry of ${sizeBytes} bytes from ${storedBytes} (entry ${JSON.stringify(name)})`,
-      begin,
-    );
-  }
   const { inflateRaw } = await import("../vendor/inflate.js");
   let out: Uint8Array;
   try {

@@ -96,7 +96,9 @@ async function look(file: string): Promise<{ holder: Holder | null; ageMs: numbe
     const text = await readFile(file, "utf8");
     return { holder: parseHolder(text), ageMs: Date.now() - (await stat(file)).mtimeMs };
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    // EPERM and EBUSY: on Windows, a lock that is just being removed.
+    const isGoing = process.platform === "win32" && ["EPERM", "EBUSY"].includes(errorCode(error));
+    if (errorCode(error) === "ENOENT" || isGoing) return undefined;
     throw error;
   }
 }

@@ -168,7 +168,7 @@ for (const [what, args, code, text] of [
     "a type that is none",
     ["--linear-weights", "int4"],
     2,
-    "verydeep: unknown type (--linear-weights int4). Use float32, f16 or int8.",
+    "verydeep: there is no such type (--linear-weights int4). Use f32, f16 or int8.",
   ],
   [
     "a preprocessing that is none",

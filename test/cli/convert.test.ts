@@ -76,6 +76,7 @@ for (const [from, to, options, expected, code] of [
   [pathOf("torchvision.pth"), "out.bin", [], "saveNet: the file's name tells no format that can be written", 2],
   [pathOf("torchvision.pth"), "out.onnx", ["--to-dtype", "int8"], "saveNet: only safetensors store int8", 2],
   [pathOf("torchvision.pth"), "out.onnx", ["--to-dtype", "f8"], "verydeep: there is no such type (--to-dtype f8)", 2],
+  [pathOf("torchvision.pth"), "Model.json", [], "saveNet: the file's name tells no format that can be written", 2],
   [pathOf("torchvision.pth"), path.join("no", "out.onnx"), [], "the folder does not exist", 2],
   ["missing.pth", "out.onnx", [], "load: the file does not exist (path missing.pth)", 1],
   [pathOf("torchvision.pth"), "out.onnx", ["--config", "nonsense"], "there is no such net", 2],

@@ -11,7 +11,7 @@ import { UsageError, WeightsError } from "#src/core/errors.js";
 import { createEngine } from "#src/engine.js";
 import { loadNet } from "#src/formats/load-net.js";
 import { openWeights } from "#src/formats/open-weights.js";
-import { saveTfjs } from "#src/formats/tfjs/tfjs-folder.js";
+import { writeTfjs } from "#src/formats/tfjs/tfjs-folder.js";
 import { encodeTfjs } from "#src/formats/tfjs/tfjs-write.js";
 import { bytesReader } from "#src/io/byte-reader.js";
 import { openFileBytes } from "#src/io/file-bytes.js";
@@ -162,15 +162,15 @@ test("a folder: made, written over without leftovers, left as it was where the n
   const [{ rows, inShape }] = TFJS_NETS;
   const layers = layersOf(rows, inShape);
   const net = await filled(layers);
-  await saveTfjs(target, layers, net, { inputShape: inShape });
+  await writeTfjs(target, layers, net, { inputShape: inShape });
   const before = readdirSync(target).sort();
   assert.equal(before, ["group1-shard1of1.bin", "model.json"]);
   writeFileSync(path.join(target, "group1-shard1of9.bin"), "old");
   writeFileSync(path.join(target, "notes.txt"), "mine");
-  await saveTfjs(target, layers, net, { inputShape: inShape });
+  await writeTfjs(target, layers, net, { inputShape: inShape });
   assert.equal(readdirSync(target).sort(), [...before, "notes.txt"]);
   const wrong = layersOf([{ kind: "lrn", size: 5, alpha: 1, beta: 1, k: 1 }], inShape);
-  await fails(saveTfjs(target, wrong, net, { inputShape: inShape }), WeightsError, "kind lrn");
+  await fails(writeTfjs(target, wrong, net, { inputShape: inShape }), WeightsError, "kind lrn");
   assert.equal(readdirSync(target).sort(), [...before, "notes.txt"]);
   assert.equal(readdirSync(path.dirname(target)), ["model"]);
   const file = await openWeights(await openFileBytes(path.join(target, "model.json")));
@@ -184,8 +184,8 @@ test("a file in the way is an error", async () => {
   const [{ rows, inShape }] = TFJS_NETS;
   const layers = layersOf(rows, inShape);
   const net = await filled(layers);
-  await fails(saveTfjs(file, layers, net, { inputShape: inShape }), UsageError, "is not a folder");
-  await fails(saveTfjs(path.join(file, "x"), layers, net, { inputShape: inShape }), UsageError, "is not a folder");
+  await fails(writeTfjs(file, layers, net, { inputShape: inShape }), UsageError, "is not a folder");
+  await fails(writeTfjs(path.join(file, "x"), layers, net, { inputShape: inShape }), UsageError, "is not a folder");
   assert.ok(existsSync(file));
   assert.equal(
     readdirSync(folder).filter((name) => name.startsWith(".")),

@@ -37,6 +37,32 @@ test("a comment at the end, with an end record inside", async () => {
   assert.is(zip.entries.size, 3);
 });
 
+test("entries that lie over each other may not unpack to more than the whole file could hold", async () => {
+  // 200 names, one packed entry: 20 kB unpack from some 200 bytes, which one entry may.
+  const text = Buffer.from(Array.from({ length: 5000 }, (_, i) => (i % 37 === 0 ? "abcd" : "aaaa")).join(""));
+  const one = Buffer.from(zipBytes(new Map([["0", text]]), { packed: true }));
+  const names = new Map(Array.from({ length: 200 }, (_, i): [string, Uint8Array] => [`${i}`, new Uint8Array(0)]));
+  const many = Buffer.from(zipBytes(names, { packed: true }));
+  const central = Buffer.from("PK\x01\x02", "latin1");
+  const entry = one.subarray(one.indexOf(central));
+  const directory = many.subarray(many.indexOf(central), many.indexOf(Buffer.from("PK\x05\x06", "latin1")));
+  for (let at = directory.indexOf(central); at !== -1; at = directory.indexOf(central, at + 4)) {
+    // Method, times, checksum, both sizes; then the place of the local header.
+    entry.copy(directory, at + 10, 10, 28);
+    entry.copy(directory, at + 42, 42, 46);
+  }
+  const body = one.subarray(0, one.indexOf(central));
+  const end = Buffer.from(many.subarray(many.indexOf(Buffer.from("PK\x05\x06", "latin1"))));
+  end.writeUInt32LE(directory.length, 12);
+  end.writeUInt32LE(body.length, 16);
+  const zip = await openZip(bytesReader(Buffer.concat([body, directory, end]), "x.zip"));
+  assert.is(zip.entries.size, 200);
+  const open = async (): Promise<void> => {
+    for (const name of zip.entries.keys()) await zip.open(name);
+  };
+  await fails(open(), DamagedFileError, "unpacks to more than it can hold (");
+});
+
 test("damage: sizes that are not in the file, records elsewhere, packed nonsense, encryption", async () => {
   const change = async (at: number, value: number, packed = false): Promise<void> => {
     const bytes = Buffer.from(zipBytes(entries, { packed }));

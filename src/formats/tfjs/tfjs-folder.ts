@@ -13,7 +13,7 @@ import { type TfjsOptions, tfjsFiles } from "./tfjs-write.js";
  * Writes a net as `model.json` and shards. A folder that is not there is made; shards of an older model of another size are removed.
  * @throws WeightsError for a layer that TensorFlow.js cannot say, and for a full disk; UsageError for a folder that cannot be written.
  */
-export async function saveTfjs(
+export async function writeTfjs(
   folder: string,
   layers: readonly NetLayer[],
   model: Stateful,
@@ -41,8 +41,8 @@ export async function saveTfjs(
   } catch (error) {
     if (draft !== undefined) await rm(draft, { recursive: true, force: true }).catch(() => undefined);
     throw errorCode(error) === "EEXIST"
-      ? explainFileError("saveTfjs", folder, Object.assign(new Error("a file is in the way"), { code: "ENOTDIR" }))
-      : explainFileError("saveTfjs", folder, error);
+      ? explainFileError("writeTfjs", folder, Object.assign(new Error("a file is in the way"), { code: "ENOTDIR" }))
+      : explainFileError("writeTfjs", folder, error);
   }
 }
 

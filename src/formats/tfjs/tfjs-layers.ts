@@ -350,6 +350,6 @@ function isSame(around: readonly Around[], size: Two, stride: Two, inShape: read
 
 function cannot(layer: NetLayer, why: string): WeightsError {
   return new WeightsError(
-    `saveTfjs: TensorFlow.js ${why} (layer ${layer.name}, kind ${layer.kind}). Save as safetensors, or replace the layer.`,
+    `writeTfjs: TensorFlow.js ${why} (layer ${layer.name}, kind ${layer.kind}). Save as safetensors, or replace the layer.`,
   );
 }

@@ -49,7 +49,7 @@ export async function* tfjsFiles(
     const found = state.get(tensor)?.shape;
     if (found !== undefined && sizeOf(found) === sizeOf(shape)) continue;
     throw new UsageError(
-      `saveTfjs: the model is not that of the layers (tensor ${tensor} [${found}], written as [${shape}]). Pass the model's own layers.`,
+      `writeTfjs: the model is not that of the layers (tensor ${tensor} [${found}], written as [${shape}]). Pass the model's own layers.`,
     );
   }
   let shard = new Uint8Array(Math.min(SHARD_BYTES, totalBytes));
