@@ -29,6 +29,8 @@ interface Entry {
 /** Collects the rows of a net. */
 export class NetBuilder {
   private readonly entries = new Map<string, Entry>();
+  /** Rows whose output several layers of the file take under several names: nothing can be put into them for one alone. */
+  private readonly shared = new Set<string>();
   /** How often each name was wanted. */
   private readonly wanted = new Map<string, number>();
 
@@ -68,10 +70,15 @@ export class NetBuilder {
     return this.entries.get(value.row)?.row ?? null;
   }
 
-  /** Gives a layer without bias one. */
+  /** Says that a value has two names in the file, and is taken by both. */
+  share(value: Value): void {
+    this.shared.add(value.row);
+  }
+
+  /** Gives a layer without bias one. @returns whether it could, and nobody else takes its output. */
   setBias(value: Value, bias: TensorPlace): boolean {
     const entry = this.entries.get(value.row);
-    if (!entry) return false;
+    if (!entry || this.shared.has(value.row)) return false;
     const { row } = entry;
     if (!(row.kind === "conv" || row.kind === "convTranspose" || row.kind === "linear") || (row.bias ?? true)) {
       return false;
@@ -84,7 +91,12 @@ export class NetBuilder {
   /** Gives a row's tensors other places. @returns whether it is a row of batch normalisation that has none yet. */
   setAffine(value: Value, weight: TensorPlace, bias: TensorPlace): boolean {
     const entry = this.entries.get(value.row);
-    if (entry?.row.kind !== "batchNorm" || !("fill" in (entry.tensors.get("weight") ?? {}))) return false;
+    if (
+      entry?.row.kind !== "batchNorm" ||
+      this.shared.has(value.row) ||
+      !("fill" in (entry.tensors.get("weight") ?? {}))
+    )
+      return false;
     entry.tensors.set("weight", weight).set("bias", bias);
     return true;
   }
@@ -104,7 +116,7 @@ export class NetBuilder {
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
       if (needed.has(name)) continue;
       needed.add(name);
-      open.push(...(this.entries.get(name)?.inputs ?? []));
+      for (const input of this.entries.get(name)?.inputs ?? []) open.push(input);
     }
     const rows: Row[] = [];
     const tensors = new Map<string, TensorPlace>();

@@ -37,7 +37,7 @@ interface Layer {
   readonly name: string;
   readonly type: string;
   readonly bottoms?: readonly string[];
-  readonly top?: string;
+  readonly top?: string | readonly string[];
   readonly params?: Readonly<Record<number, Readonly<Record<number, number | readonly [number]>>>>;
   /** Shapes; values are 0, 1, 2, … */
   readonly blobs?: readonly (readonly number[])[];
@@ -72,7 +72,7 @@ function writeLayer(
   pbf.writeStringField(1, name);
   pbf.writeStringField(2, type);
   for (const bottom of bottoms) pbf.writeStringField(3, bottom);
-  pbf.writeStringField(4, top);
+  for (const each of [top].flat()) pbf.writeStringField(4, each);
   for (const shape of blobs) {
     pbf.writeMessage(
       7,
@@ -174,6 +174,19 @@ const REFUSED: readonly (readonly [string, Layer[], string])[] = [
   ["a stochastic pool", [{ name: "p", type: "Pooling", params: { 121: { 1: 2, 2: 2 } } }], "a stochastic pool"],
   ["a window without size", [{ name: "p", type: "Pooling" }], "a window without size"],
   ["Scale alone", [CONV, { name: "s", type: "Scale", bottoms: ["conv"], blobs: [[4]] }], "does not follow a BatchNorm"],
+  ["a window of even size", [{ name: "n", type: "LRN", params: { 118: { 1: 4 } } }], "over 4 channels"],
+  [
+    "a Scale behind one of two ways from a BatchNorm",
+    [
+      CONV,
+      { name: "bn", type: "BatchNorm", bottoms: ["conv"], blobs: [[4], [4], [1]] },
+      { name: "split", type: "Split", bottoms: ["bn"], top: ["left", "right"] },
+      { name: "s", type: "Scale", bottoms: ["left"], blobs: [[4]] },
+      { name: "sum", type: "Eltwise", bottoms: ["s", "right"] },
+    ],
+    "does not follow a BatchNorm",
+  ],
+  ["two layers of one name", [CONV, { ...CONV, bottoms: ["conv"] }], 'two layers of one name with weights ("conv"'],
   ["missing weights", [{ ...CONV, blobs: [] }], "without weights"],
   ["weights of another shape", [{ ...CONV, blobs: [[4, 3, 5, 5], [4]] }], "is [4,3,5,5], not [4,3,3,3]"],
   ["an input that nothing gives", [{ ...CONV, bottoms: ["later"] }], '"later"'],

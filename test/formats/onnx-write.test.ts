@@ -219,6 +219,8 @@ test("layers that are not the net's, and pools that ONNX cannot say, are refused
   await fails(encodeOnnx(layersOf([conv(2, 1)], [1, 2, 2]), model).next(), WeightsError, "missing conv1.weight");
   const uneven = layersOf([{ kind: "adaptiveAvgPool", outputSize: 2 }], [1, 5, 5]);
   await fails(encodeOnnx(uneven, model).next(), UsageError, "windows that differ");
+  const even = layersOf([{ kind: "lrn", size: 4, alpha: 1, beta: 1, k: 1 }], [1, 5, 5]);
+  await fails(encodeOnnx(even, model).next(), UsageError, "an even number of channels");
 });
 
 test("files are written whole, or not at all", async () => {

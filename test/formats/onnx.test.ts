@@ -9,6 +9,7 @@ import * as assert from "uvu/assert";
 import { DamagedFileError, WeightsError } from "#src/core/errors.js";
 import { createEngine } from "#src/engine.js";
 import { loadNet } from "#src/formats/load-net.js";
+import { classNames } from "#src/formats/onnx/onnx-classes.js";
 import { openOnnx } from "#src/formats/onnx/onnx.js";
 import { openWeights } from "#src/formats/open-weights.js";
 import { bytesReader } from "#src/io/byte-reader.js";
@@ -268,6 +269,40 @@ const REFUSED: readonly (readonly [string, Graph, string])[] = [
   ["no picture", { nodes: [{ op: "Relu", inputs: ["x"], output: "y" }], input: [1, 10] }, "takes no pictures"],
   ["no layers", { nodes: [{ op: "Identity", inputs: ["x"], output: "y" }] }, "has no layers"],
   ["no nodes", { nodes: [] }, "has no graph"],
+  [
+    "a constant added to a layer that is also taken by another name",
+    {
+      nodes: [
+        { ...CONV, inputs: ["x", "conv1.weight"] },
+        { op: "Identity", inputs: ["c"], output: "d" },
+        { op: "Add", inputs: ["d", "b"], output: "e" },
+        { op: "Add", inputs: ["c", "e"], output: "y" },
+      ],
+      tensors: { ...WEIGHT, b: weights(4, 1, 1) },
+    },
+    "a sum with a constant [4,1,1]",
+  ],
+  [
+    "a normalisation over an even number of channels",
+    { nodes: [{ op: "LRN", inputs: ["x"], output: "y", attributes: { size: 4 } }] },
+    "an even number of channels, 4",
+  ],
+  [
+    "a resize that keeps the ratio",
+    {
+      nodes: [
+        {
+          op: "Resize",
+          inputs: ["x", "", "", "s"],
+          output: "y",
+          attributes: { mode: "linear", keep_aspect_ratio_policy: "not_larger" },
+        },
+      ],
+      tensors: { s: { dims: [4], ints: [1, 3, 16, 12] } },
+      opset: 18,
+    },
+    "keeps the ratio of the sides (not_larger)",
+  ],
 ];
 
 for (const [what, graph, text] of REFUSED) {
@@ -285,6 +320,19 @@ test("10,001 nodes are refused, 10,000 of one name are told apart", async () => 
   await fails(open({ nodes: chain(10_001) }), WeightsError, "nodes 10001");
   const { net } = await open({ nodes: chain(10_000) });
   assert.is(net?.rows.at(-1)?.name, "same_10000");
+});
+
+test("300,000 inputs of one node", async () => {
+  const inputs = new Array<string>(300_000).fill("x");
+  const { net } = await open({ nodes: [{ op: "Concat", inputs, output: "y", attributes: { axis: 1 } }] });
+  assert.is(net?.rows[0].from?.length, 300_000);
+});
+
+test("a million digits among the names of classes take no time", () => {
+  const begin = performance.now();
+  assert.is(classNames(new Map([["names", `{${"1".repeat(1_000_000)}`]]), 10), null);
+  assert.ok(performance.now() - begin < 5000);
+  assert.equal(classNames(new Map([["names", `{0: 'cat', 1: "dog's"}`]]), 2), ["cat", "dog's"]);
 });
 
 /** 0, 1, 2, …, divided by their number: the input that ONNX's own tests give their light nets. */

@@ -101,6 +101,7 @@ const WRONG: [name: string, json: unknown, text: string][] = [
   ["a graph", { format: "graph-model", modelTopology: { node: [] } }, "is a TensorFlow graph, not layers"],
   ["a shard that is missing", bare([], ["z.bin"]), 'is missing (file "z.bin")'],
   ["a shard elsewhere", bare([], ["../a.bin"]), '"../a.bin"'],
+  ["a shard twice", bare([], ["a.bin", "a.bin"]), 'lists a shard twice (path "a.bin")'],
   ["a shard that is no text", bare([], [1]), "names a shard that is no text (path 1)"],
   ["2^60 elements", bare([{ name: "w", shape: [2 ** 60], dtype: "float32" }]), "lists a tensor without name or shape"],
   ["2^52 elements", bare([{ name: "w", shape: [2 ** 52], dtype: "float32" }]), "end before their tensors do"],
@@ -199,6 +200,16 @@ test("layers of a graph come in order, without those that lead nowhere", async (
 
 test("layers in a circle are an error", () =>
   fails(open(graph({ in: [], a: ["b"], b: ["a"] }, "a")), WeightsError, "has layers that take each other in a circle"));
+
+test("300,000 inputs of one layer", async () => {
+  const { net } = await open(graph({ in: [], a: ["in"], sum: new Array<string>(300_000).fill("a") }, "sum"));
+  assert.is(net?.rows.at(-1)?.from?.length, 300_000);
+});
+
+test("10,001 layers are an error", () => {
+  const chain = Array.from({ length: 10_001 }, (_, i) => ({ ...relu, config: { ...first, name: `r${i}` } }));
+  return fails(open(sequential(...chain)), WeightsError, "has more than 10000 layers");
+});
 
 test("models nested without end are an error", async () => {
   let model: object = relu;

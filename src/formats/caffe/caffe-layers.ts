@@ -67,7 +67,7 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ["Concat", concat],
   ["Eltwise", eltwise],
   ["Flatten", flatten],
-  ["Split", (layer) => layer.input(0)],
+  ["Split", split],
   ["Crop", crop],
 ]);
 
@@ -228,7 +228,7 @@ function pooling(layer: LayerContext): Value {
 function lrn(layer: LayerContext): Value {
   if (layer.number("lrn", 4, 0) !== 0) return layer.refuse("a normalisation within channels");
   const size = layer.number("lrn", 1, 5);
-  if (!isCount(size)) return layer.refuse(`a normalisation over ${size} channels`);
+  if (!isCount(size) || size % 2 === 0) return layer.refuse(`a normalisation over ${size} channels`);
   // Caffe divides alpha by the size; rows do not.
   const alpha = layer.number("lrn", 2, 1) / size;
   return layer.add({ kind: "lrn", size, alpha, beta: layer.number("lrn", 3, 0.75), k: layer.number("lrn", 5, 1) });
@@ -305,6 +305,12 @@ function checkSame(layer: LayerContext, inputs: readonly Value[], from: number):
       other.every((side, i) => i < from || side === null || first[i] === null || side === first[i]);
     if (!same) layer.refuse(`inputs of different shapes, [${first}] and [${other}]`);
   }
+}
+
+function split(layer: LayerContext): Value {
+  const x = layer.input(0);
+  if (layer.layer.tops.length > 1) layer.state.builder.share(x);
+  return x;
 }
 
 function flatten(layer: LayerContext): Value {

@@ -2,7 +2,7 @@
  * Opens Caffe's weights (.caffemodel), which hold the net too: no .prototxt is needed. Files of any size are opened by reading the layers' options
  * alone. The messages: caffe-proto.ts; the layers: caffe-layers.ts.
  */
-import { WeightsError } from "../../core/errors.js";
+import { DamagedFileError, WeightsError } from "../../core/errors.js";
 import type { ByteReader } from "../../io/byte-reader.js";
 import type { FileNet, WeightsFile } from "../../io/weights-file.js";
 import { isCount } from "../../models/net-config.js";
@@ -28,7 +28,15 @@ export async function openCaffe(reader: ByteReader): Promise<WeightsFile> {
     }
     const tensors = new Map<string, RunTensor>();
     for (const layer of caffe.layers) {
-      for (const [i, blob] of layer.blobs.entries()) tensors.set(tensorName(layer, i), blob);
+      for (const [i, blob] of layer.blobs.entries()) {
+        const name = tensorName(layer, i);
+        if (tensors.has(name)) {
+          throw new DamagedFileError(
+            `caffe: ${reader.name} has two layers of one name with weights (${JSON.stringify(layer.name)}, byte ${blob.runs[0]?.offset ?? 0}). Download or save the file again.`,
+          );
+        }
+        tensors.set(name, blob);
+      }
     }
     const reads = runReads(reader.name, tensors);
     const factors = new Map<CaffeLayer, number>();

@@ -33,6 +33,8 @@ export interface KerasTopology {
 
 /** Models within models; nobody nests so deep. */
 const MAX_DEPTH = 16;
+/** The deepest nets of pictures have some 1000. */
+const MAX_LAYERS = 10_000;
 
 /** A layer's entry in a model, checked. */
 interface Entry {
@@ -126,7 +128,7 @@ class TopologyReader {
       if (sources.has(name)) continue;
       const from = nodesOf(name);
       sources.set(name, from);
-      open.push(...from);
+      for (const source of from) open.push(source);
     }
     const results = new Map<string, string>();
     for (const name of this.sorted(entries, sources)) {
@@ -180,6 +182,7 @@ class TopologyReader {
       if (inputs.length !== 1) throw this.damaged(`has a model that takes several layers (layer ${shown(name)})`);
       return this.model(entry.json, { path, place: `${place}/`, input: inputs[0] });
     }
+    if (this.layers.length === MAX_LAYERS) throw this.damaged(`has more than ${MAX_LAYERS} layers`);
     const full = path.join(".");
     this.layers.push({ className, name: full, path, place, config: isObject(config) ? config : {}, inputs });
     return full;

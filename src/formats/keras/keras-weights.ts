@@ -69,7 +69,7 @@ function shortName(name: string, layer: string): string {
 function listOf(attributes: Hdf5Attributes | undefined, name: string): readonly string[] {
   const whole = attributes?.get(name);
   if (whole) return whole;
-  const parts: string[] = [];
-  for (let i = 0; attributes?.has(`${name}${i}`); i++) parts.push(...(attributes.get(`${name}${i}`) ?? []));
-  return parts;
+  const parts: (readonly string[])[] = [];
+  for (let i = 0; attributes?.has(`${name}${i}`); i++) parts.push(attributes.get(`${name}${i}`) ?? []);
+  return parts.flat();
 }

@@ -20,7 +20,9 @@ function namesOf(text: string): string[] {
   if (typeof value === "object" && value !== null) return indexed(Object.entries(value));
   // Python's own form of a dictionary: {0: 'cat', 1: 'dog'}.
   if (/^\s*\{/.test(text)) {
-    return indexed([...text.matchAll(/(\d+)\s*:\s*(?:'([^']*)'|"([^"]*)")/g)].map(([, i, a, b]) => [i, a ?? b]));
+    return indexed(
+      [...text.matchAll(/(?<!\d)(\d{1,9})\s*:\s*(?:'([^']*)'|"([^"]*)")/g)].map(([, i, a, b]) => [i, a ?? b]),
+    );
   }
   return text
     .split(/\r?\n|,/)

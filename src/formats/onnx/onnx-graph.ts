@@ -54,7 +54,9 @@ export function netOf(model: OnnxModel, file: string): FileNet {
         `two values of one name, or a node without output (value ${JSON.stringify(output)})`,
         "Save the net again.",
       );
-    values.set(output, outputOf(node, context));
+    const result = outputOf(node, context);
+    noteShared(node, result, state);
+    values.set(output, result);
   }
   const end = endOf(model, state);
   const { rows, tensors } = builder.finish(end.value);
@@ -82,6 +84,16 @@ function outputOf(node: OnnxNode, context: NodeContext): GraphValue {
     "a layer that verydeep has not",
     "Export the net without it, or with operators of ONNX that are layers.",
   );
+}
+
+/** A node that changes nothing gives its input a second name: who takes the input then sees the same row. */
+function noteShared({ inputs }: OnnxNode, result: GraphValue, { builder, values, uses }: GraphState): void {
+  if (result.kind !== "signal") return;
+  const again = inputs.some((name) => {
+    const input = values.get(name);
+    return input?.kind === "signal" && input.value.row === result.value.row && (uses.get(name) ?? 0) > 1;
+  });
+  if (again) builder.share(result.value);
 }
 
 /** Of the main output. A picture of one pixel per class is a row of logits. */

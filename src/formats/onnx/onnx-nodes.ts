@@ -119,8 +119,10 @@ function writeLayer(layer: NetLayer, inputs: readonly string[], writer: Writer):
     case "adaptiveMaxPool":
       return adaptivePool(layer, x, writer);
     case "lrn": {
-      // ONNX divides alpha by the size; rows do not.
       const { size, alpha, beta, k } = layer;
+      // ONNX's windows have one more after the channel, rows before it.
+      if (size % 2 === 0) return refuse(layer, "a normalisation over an even number of channels");
+      // ONNX divides alpha by the size; rows do not.
       return writer.add("LRN", [x], { size: int(size), alpha: float(alpha * size), beta: float(beta), bias: float(k) });
     }
     case "dropout": {

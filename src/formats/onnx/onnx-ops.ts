@@ -113,6 +113,8 @@ function reduceMean(node: NodeContext): GraphValue {
 function lrn(node: NodeContext): GraphValue {
   const size = node.int("size", 0);
   if (!Number.isSafeInteger(size) || size < 1) return node.refuse(`a normalisation over ${size} channels`);
+  // Where they are even in number, ONNX has one more after the channel, rows before it.
+  if (size % 2 === 0) return node.refuse(`a normalisation over an even number of channels, ${size}`);
   // ONNX divides alpha by the size; rows do not.
   const alpha = node.float("alpha", 1e-4) / size;
   return node.add({ kind: "lrn", size, alpha, beta: node.float("beta", 0.75), k: node.float("bias", 1) }, [
@@ -238,6 +240,8 @@ function resize(node: NodeContext): GraphValue {
     return node.refuse(`a resize of mode ${mode}, ${coordinates}`);
   }
   if (node.int("antialias", 0) !== 0) return node.refuse("a resize with antialias");
+  const policy = node.text("keep_aspect_ratio_policy", "stretch");
+  if (policy !== "stretch") return node.refuse(`a resize that keeps the ratio of the sides (${policy})`);
   const how = sizes?.length ? { size: [height, width] as const } : { scaleFactor: [height, width] as const };
   return node.add({ kind: "upsample", ...how, alignCorners }, [x]);
 }

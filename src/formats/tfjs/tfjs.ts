@@ -81,14 +81,16 @@ async function openManifest(
   opened: ByteReader[],
 ): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>();
-  const byName = new Map<string, ByteReader>();
+  const taken = new Set<string>();
   for (const group of manifest) {
     const parts: ByteReader[] = [];
     for (const path of listField(group, "paths")) {
       if (typeof path !== "string") throw damaged(reader.name, `names a shard that is no text (path ${shown(path)})`);
-      const part = byName.get(path) ?? (await reader.sibling(path));
-      if (!byName.has(path)) opened.push(part);
-      byName.set(path, part);
+      // Sizes are checked against those of the shards, which must be there as often as they count.
+      if (taken.has(path)) throw damaged(reader.name, `lists a shard twice (path ${shown(path)})`);
+      taken.add(path);
+      const part = await reader.sibling(path);
+      opened.push(part);
       parts.push(part);
     }
     const joined = joinReaders(parts);
