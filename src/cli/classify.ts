@@ -86,7 +86,7 @@ export async function classifyPictures(
   for (const image of pictures) {
     try {
       const predictions = await look(image, top);
-      output.line(output.paint.bold(image));
+      output.line(output.paint.bold(printable(image)));
       for (const line of predictionLines(predictions, output)) output.line(line);
       output.record({ image, predictions });
     } catch (error) {

@@ -8,6 +8,7 @@ import { load } from "../load.js";
 import type { LinearWeights } from "../models/build-layer.js";
 import { netTotals } from "../models/net-config.js";
 import { formatOf, type SaveFormat, saveNet } from "../save.js";
+import { exitOnInterrupt } from "./interrupt.js";
 import { byteSize, grouped } from "./numbers.js";
 import type { Output } from "./output.js";
 
@@ -23,6 +24,22 @@ export async function convertFile(
   output: Output,
 ): Promise<void> {
   const format = formatOf(to);
+  const endInterrupt = exitOnInterrupt(output);
+  try {
+    await convertTo(format, from, to, weights, wishes, output);
+  } finally {
+    endInterrupt();
+  }
+}
+
+async function convertTo(
+  format: SaveFormat,
+  from: string,
+  to: string,
+  weights: LinearWeights,
+  wishes: PlanOptions,
+  output: Output,
+): Promise<void> {
   // What would fail at the end fails now. The folder of a model in several files is made where it is missing.
   if (format !== "tfjs") await checkWritable("verydeep convert", to);
   const engine = await createEngine({ threads: 1 });

@@ -1,4 +1,5 @@
 /** Ctrl-C and its kin while there is something to save: the first asks for a clean stop, the second stops at once. */
+import { removeUnfinished } from "../io/atomic-file.js";
 import type { Output } from "./output.js";
 
 /** Exit codes that shells expect after a signal: 128 and its number. */
@@ -53,11 +54,15 @@ export function listenForInterrupt(output: Output, message = AFTER_STEP): Interr
   };
 }
 
-/** While there is nothing to save: a signal ends the process at once, with its exit code. Returns how to stop listening. */
+/**
+ * While there is nothing to save: a signal ends the process at once, with its exit code, and no half-written file stays. Returns how to stop
+ * listening.
+ */
 export function exitOnInterrupt(output: Output): () => void {
   const onSignal = (name: NodeJS.Signals): void => {
     output.note("Stopped.");
     output.record({ interrupted: true });
+    removeUnfinished();
     process.exit(name === "SIGTERM" ? EXIT_CODES.SIGTERM : EXIT_CODES.SIGINT);
   };
   process.on("SIGINT", onSignal);

@@ -98,8 +98,11 @@ function parseJson(text: string, file: string): unknown {
 
 async function readText(file: string, option: string): Promise<string> {
   try {
-    return await readFile(file, "utf8");
+    // A byte order mark, which editors on Windows write, is no part of the text.
+    return (await readFile(file, "utf8")).replace(/^\uFEFF/, "");
   } catch (error) {
-    throw new UsageError(`verydeep: the file cannot be read (${option} ${file}, ${errorCode(error)}). Check the path.`);
+    const reason =
+      errorCode(error) || (error instanceof Error ? error.message : String(error)) || "no file of this kind";
+    throw new UsageError(`verydeep: the file cannot be read (${option} ${file}, ${reason}). Check the path.`);
   }
 }

@@ -3,6 +3,7 @@
  * Commands say what there is to tell; this decides how. Results go to stdout, the bar and complaints to stderr.
  */
 import { cliProgress, picocolors } from "../vendor/command-line.js";
+import { duration } from "./numbers.js";
 
 /** process.stdout or process.stderr, or what stands in for them. */
 export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean };
@@ -45,6 +46,11 @@ export function printable(text: string): string {
 /** An error as JSON shows it. */
 export function errorRecord(error: unknown): { name: string; message: string } {
   return { name: error instanceof Error ? error.name : "Error", message: errorLine(error) };
+}
+
+/** The time that is left; "?" before that can be told. */
+export function remaining(seconds: number): string {
+  return Number.isFinite(seconds) ? duration(seconds) : "?";
 }
 
 /** Tells the user things. */
@@ -117,6 +123,7 @@ export class Output {
       hideCursor: true,
       clearOnComplete: true,
       gracefulExit: false,
+      formatTime: (seconds) => remaining(seconds),
     });
     bar.start(total, 0, { text: "" });
     const progress: Progress = {

@@ -16,8 +16,8 @@ import {
 import type { FileNet, TensorPlace, WeightsFile } from "../io/weights-file.js";
 import { INPUT, isCount, type NetLayer, netTensorShapes, type Row, tableLayers } from "../models/net-config.js";
 import type { NetDescription } from "../models/net-description.js";
-import { isNetName, netFacts, netLayers } from "../models/nets.js";
-import { type VggConfigName, vggLayers, vggName } from "../models/vgg-config.js";
+import { isNetName, NET_NAMES, netFacts, netLayers } from "../models/nets.js";
+import { VGG_ALIASES, VGG_CONFIG_NAMES, type VggConfigName, vggLayers, vggName } from "../models/vgg-config.js";
 import type { NetTensorPlace } from "./fill-net.js";
 import { decodeNetMetadata, NET_FORMAT } from "./net-metadata.js";
 import { isIgnored, recogniseVgg } from "./recognise-vgg.js";
@@ -75,6 +75,9 @@ interface Draft {
 /** How pictures are prepared where nothing tells. */
 const GUESS: PreprocessingName = "unit";
 
+/** ImageNet's classes: ONNX files of such nets are of PyTorch or MXNet, whose model zoos prepare pictures alike. */
+const IMAGENET_CLASSES = 1000;
+
 const DEFAULT_SIDE = 224;
 
 /** More classes have no names: a file of a few bytes can claim any number. */
@@ -94,7 +97,9 @@ export function planNet(file: WeightsFile, options: PlanOptions = {}): NetPlan {
       `load: the net of ${file.name} takes no pictures (input ${inputShape.join("x")}). Nets of 1 or 3 channels can be loaded.`,
     );
   }
-  const { asked, notes } = chosenPreprocessing(draft, options);
+  const outputs = layers.findLast(({ auxiliary = false }) => !auxiliary)?.outShape.reduce((a, b) => a * b, 1) ?? 0;
+  const ofZoo = file.format === "onnx" && channels === 3 && outputs === IMAGENET_CLASSES;
+  const { asked, notes } = chosenPreprocessing(draft, options, ofZoo ? "torchvision" : GUESS);
   const side = Math.min(height, width);
   const preprocessing = checkedPreprocessing(
     typeof asked === "string" ? preprocessingOf(preprocessingName(asked), side, channels) : asked,
@@ -103,7 +108,6 @@ export function planNet(file: WeightsFile, options: PlanOptions = {}): NetPlan {
   const order = typeof asked === "string" && options.preprocessing ? PREPROCESSINGS[asked].order : draft.order;
   const places = order === "BGR" && channels === 3 ? reversedInput(draft, file.name) : draft.tensors;
   const classes = options.classes ?? draft.classes;
-  const outputs = layers.findLast(({ auxiliary = false }) => !auxiliary)?.outShape.reduce((a, b) => a * b, 1) ?? 0;
   if (outputs < 1 || outputs > MOST_OUTPUTS) {
     throw new WeightsError(
       `load: the net of ${file.name} gives no scores of classes (outputs ${outputs}, at most ${MOST_OUTPUTS}). Use a net that classifies.`,
@@ -131,10 +135,11 @@ export function planNet(file: WeightsFile, options: PlanOptions = {}): NetPlan {
 function chosenPreprocessing(
   { preprocessing, order }: Draft,
   options: PlanOptions,
+  guess: PreprocessingName,
 ): { asked: Preprocessing | PreprocessingName; notes: string[] } {
   if (options.preprocessing !== undefined) return { asked: options.preprocessing, notes: [] };
   if (preprocessing !== null) return { asked: preprocessing, notes: [] };
-  const asked = order === "BGR" ? "caffe" : GUESS;
+  const asked = order === "BGR" ? "caffe" : guess;
   const note = `The file does not say how pictures are prepared: taken as ${asked} (${PREPROCESSINGS[asked].about}).`;
   return { asked, notes: [note] };
 }
@@ -183,7 +188,7 @@ function refuse(file: WeightsFile): never {
   const first = name === undefined ? "none" : `${file.tensors.size}, the first ${name} [${tensor?.shape}]`;
   throw new WeightsError(
     `load: ${file.name} does not say what net its tensors belong to, and it is no VGG that verydeep knows (tensors ${first}). ` +
-      "Say which by a config (vgg16, alexnet, …) or by a description of the net as JSON.",
+      "Say which by a config (vgg16, alexnet, …; --config) or by a description of the net as JSON (--net).",
   );
 }
 
@@ -249,7 +254,7 @@ function recognisedNet(file: WeightsFile, only?: VggConfigName): Draft | null {
 function namedNet(file: WeightsFile, config: string, { inputSize, classes }: PlanOptions): Draft {
   const wanted = config.toLowerCase();
   if (!isNetName(wanted)) {
-    const named = vggName(wanted);
+    const named = namedVgg(config);
     const found = recognisedNet(file, named.config);
     if (found) return found;
     const net = {
@@ -269,6 +274,19 @@ function namedNet(file: WeightsFile, config: string, { inputSize, classes }: Pla
   const inputShape = [3, sizes.inputSize, sizes.inputSize] as const;
   const tensors = sameNames(file, layers);
   return { about: wanted, layers, inputShape, vgg: null, tensors, order: null, preprocessing: null, classes: null };
+}
+
+/** A VGG net by its name. @throws UsageError for a name that no net has, which lists all. */
+function namedVgg(config: string): ReturnType<typeof vggName> {
+  const known = [
+    ...VGG_CONFIG_NAMES,
+    ...Object.keys(VGG_ALIASES),
+    ...Object.keys(VGG_ALIASES).map((name) => `${name}_bn`),
+  ];
+  if (known.some((name) => name.toLowerCase() === config.toLowerCase())) return vggName(config);
+  throw new UsageError(
+    `load: there is no such net (config ${JSON.stringify(config)}). Use one of ${[...known, ...NET_NAMES].join(", ")}.`,
+  );
 }
 
 function describedNet(file: WeightsFile, { input, layers: rows }: NetDescription): Draft {

@@ -3,6 +3,7 @@
  * renamed over the old one, and the folder synced. Knows nothing of what is written; errors of the system become typed ones here.
  */
 import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { UsageError, VerydeepError, WeightsError } from "../core/errors.js";
@@ -13,6 +14,26 @@ const BUSY_CODES = new Set(["EPERM", "EBUSY", "EACCES"]);
 const RENAME_TRIES = 9;
 
 let temporaryCount = 0;
+
+/** Files and folders that are being written and have not their names yet. */
+const unfinished = new Set<string>();
+
+/** Notes one. Returns how to forget it, once it is in place or away. */
+export function noteUnfinished(temporary: string): () => void {
+  unfinished.add(temporary);
+  return () => unfinished.delete(temporary);
+}
+
+/** Removes what is being written: for a process that ends now. What has its name already stays. */
+export function removeUnfinished(): void {
+  for (const temporary of unfinished) {
+    try {
+      rmSync(temporary, { recursive: true, force: true });
+    } catch {
+      // Whoever is held up by it can remove it by hand; the process must end.
+    }
+  }
+}
 
 /**
  * Writes a file, all or nothing.
@@ -27,6 +48,7 @@ export async function writeFileAtomically(
 ): Promise<void> {
   const target = await resolveTarget(op, file);
   const temporary = temporaryPath(target);
+  const finished = noteUnfinished(temporary);
   let handle: FileHandle | undefined;
   try {
     handle = await open(temporary, "wx");
@@ -40,6 +62,8 @@ export async function writeFileAtomically(
     await handle?.close().catch(() => undefined);
     await rm(temporary, { force: true }).catch(() => undefined);
     throw explainFileError(op, file, error);
+  } finally {
+    finished();
   }
 }
 

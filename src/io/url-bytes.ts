@@ -110,7 +110,7 @@ function parseAddress(url: string | URL, { stallMs = 30_000, maxWholeBytes = 2 *
   try {
     parsed = new URL(url);
   } catch {
-    throw new WeightsError(`load: the address is none (address ${String(url)}). Begin it with https://.`);
+    throw new WeightsError(`load: this is no address (address ${String(url)}). Begin it with https:// and a host.`);
   }
   const isData = parsed.protocol === "data:";
   return {

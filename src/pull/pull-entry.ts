@@ -6,7 +6,7 @@ import fs from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { UsageError, WeightsError } from "../core/errors.js";
-import { explainFileError } from "../io/atomic-file.js";
+import { errorCode, explainFileError } from "../io/atomic-file.js";
 import { cacheFolder, isWhole, writeNote } from "./cache.js";
 import { DEFAULT_HABITS, type DownloadHabits, download } from "./download.js";
 import { type Lock, withLock } from "./lock.js";
@@ -31,7 +31,7 @@ export async function pullEntry(entry: ManifestEntry, options: PullOptions, worl
   try {
     signal?.throwIfAborted();
     if (await isWhole(file, entry, signal)) return file;
-    await fs.mkdir(path.dirname(file), { recursive: true });
+    await makeFolder(path.dirname(file));
     const onWait = () => onNote?.(`another process is pulling ${entry.file}: waiting for it`);
     await withLock(`${file}.lock`, { signal, onWait }, async (lock) => {
       // Whoever had the lock may have brought it.
@@ -50,6 +50,15 @@ export function folderOf(dir: string | undefined): string {
   return dir === undefined
     ? cacheFolder({ platform: process.platform, env: process.env, home: homedir() })
     : path.resolve(dir);
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await fs.mkdir(folder, { recursive: true });
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST") throw error;
+    throw new UsageError(`pull: a file is where the folder should be (path ${folder}). Name a folder.`);
+  }
 }
 
 /** Where to fetch a file from. @throws UsageError for a mirror that is no address. */

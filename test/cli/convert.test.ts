@@ -1,11 +1,15 @@
 /** `verydeep convert`: what is written, what is told, and what is refused before anything is lost. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { runCommandLine } from "#src/cli/program.js";
+import { removeUnfinished, writeFileAtomically } from "#src/io/atomic-file.js";
 import { capture } from "./capture.js";
 
 const pathOf = (file: string): string => fileURLToPath(new URL(`../fixtures/formats/${file}`, import.meta.url));
@@ -92,6 +96,53 @@ for (const [from, to, options, expected, code] of [
     if (exists) assert.is(readFileSync(file, "utf8"), before);
   });
 }
+
+if (process.platform === "win32") console.log("SKIPPED Ctrl-C: Windows has no signals between processes");
+else {
+  test("SIGINT while it reads: exit code 130, the old file is whole, nothing beside it", async () => {
+    const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+    // Answers nothing, so that the conversion is under way for as long as the test likes.
+    const server = createServer(() => undefined);
+    const requested = once(server, "request");
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const address = server.address();
+    const port = typeof address === "object" ? address?.port : 0;
+    const out = at("interrupted.onnx");
+    writeFileSync(out, before);
+    const child = spawn(process.execPath, [main, "convert", `http://127.0.0.1:${port}/a.pth`, out, "--json"]);
+    let stdout = "";
+    child.stdout.on("data", (data: Buffer) => {
+      stdout += data.toString();
+    });
+    await requested;
+    child.kill("SIGINT");
+    const [code] = await once(child, "close");
+    server.close();
+    server.closeAllConnections();
+    assert.equal([code, stdout], [130, '{"interrupted":true}\n']);
+    assert.is(readFileSync(out, "utf8"), before);
+    assert.equal(
+      readdirSync(folder).filter((name) => name.endsWith(".tmp")),
+      [],
+    );
+  });
+}
+
+test("what is being written goes when the process must end; the old file stays", async () => {
+  const file = at("kept.onnx");
+  writeFileSync(file, before);
+  const temporaries = () => readdirSync(folder).filter((name) => name.endsWith(".tmp"));
+  const seen: number[] = [];
+  const failed = await writeFileAtomically("test", file, async (handle) => {
+    await handle.writeFile("half of a new one");
+    seen.push(temporaries().length);
+    removeUnfinished();
+    seen.push(temporaries().length);
+  }).catch((error: unknown) => error);
+  assert.equal(seen, [1, 0]);
+  assert.instance(failed, Error);
+  assert.is(readFileSync(file, "utf8"), before);
+});
 
 test.after(() => rmSync(folder, { recursive: true }));
 test.run();

@@ -6,9 +6,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { topPredictions } from "#src/classify/predictions.js";
 import { bar, classifyPictures, type Look } from "#src/cli/classify.js";
-import { parseLabels } from "#src/cli/net-options.js";
+import { parseLabels, planOptions } from "#src/cli/net-options.js";
 import { byteSize, duration, grouped, parseNumber, parseWhole, percent, table } from "#src/cli/numbers.js";
-import { errorLine, wantsColour } from "#src/cli/output.js";
+import { errorLine, remaining, wantsColour } from "#src/cli/output.js";
 import { expandPictures, listPictures } from "#src/cli/pictures.js";
 import { stepInEpoch } from "#src/cli/run-train.js";
 import { DataError, UsageError, WeightsError } from "#src/core/errors.js";
@@ -202,6 +202,30 @@ test("bar: full, empty, and in eighths", () => {
   assert.is(bar(1), "█".repeat(30));
   assert.is(bar(0), " ".repeat(30));
   assert.is(bar(0.5 + 1 / 240), `${"█".repeat(15)}▏`.padEnd(30));
+});
+
+test("remaining: a span of time, or that it is not known yet", () => {
+  assert.equal([90, Number.POSITIVE_INFINITY, Number.NaN].map(remaining), ["1 min 30 s", "?", "?"]);
+});
+
+test("planOptions: a byte order mark is no part of a label; what is not read is named, with why", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "verydeep-labels-"));
+  try {
+    const file = path.join(folder, "labels.txt");
+    writeFileSync(file, "\uFEFFtench\r\ngoldfish\r\n");
+    assert.equal((await planOptions({ labels: file })).classes, ["tench", "goldfish"]);
+    const refused = (labels: string) => planOptions({ labels }).catch((error: Error) => error.message);
+    const message = `verydeep: the file cannot be read (--labels ${folder}, EISDIR). Check the path.`;
+    assert.is(await refused(folder), message);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("classifyPictures: a file's name cannot write elsewhere on the terminal", async () => {
+  const { output, stdout } = capture(false);
+  assert.is(await classifyPictures(async () => [], ["a\u001b[2Jb.png"], 1, output), 0);
+  assert.is(stdout.text(), "a?[2Jb.png\n");
 });
 
 test("parseLabels: lines, a list, an object; a name that is missing", () => {

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { UsageError, WeightsError } from "#src/core/errors.js";
 import type { NetTensorPlace } from "#src/formats/fill-net.js";
 import { type NetPlan, type PlanOptions, planNet } from "#src/formats/plan-net.js";
-import { PREPROCESSING_NAMES, type PreprocessingName } from "#src/io/preprocessing.js";
+import { PREPROCESSING_NAMES, PREPROCESSINGS, type PreprocessingName } from "#src/io/preprocessing.js";
 import type { FileNet, WeightsFile } from "#src/io/weights-file.js";
 import { netTensorShapes } from "#src/models/net-config.js";
 import { parseDescription } from "#src/models/net-description.js";
@@ -344,7 +344,7 @@ for (const naming of NAMINGS) {
         {},
         WeightsError,
         `load: net.bin does not say what net its tensors belong to, and it is no VGG that verydeep knows (tensors ${near.length}, the first ` +
-          `${first[0]} [${first[1]}]). Say which by a config (vgg16, alexnet, …) or by a description of the net as JSON.`,
+          `${first[0]} [${first[1]}]). Say which by a config (vgg16, alexnet, …; --config) or by a description of the net as JSON (--net).`,
       );
     };
     refused([...shapes, ["more.weight", [1]]]);
@@ -396,7 +396,12 @@ test("config: the file is measured by the net that is named", () => {
     `loadState: net.bin has a tensor that the net has not (unexpected more). ${remedy}`,
   );
   for (const config of ["resnet50", "__proto__", "constructor", " "]) {
-    planError(fakeFile(D), { config }, UsageError, `vgg: there is no such net (config ${JSON.stringify(config)}).`);
+    planError(
+      fakeFile(D),
+      { config },
+      UsageError,
+      `load: there is no such net (config ${JSON.stringify(config)}). Use one of A, A-LRN, B,`,
+    );
   }
 });
 
@@ -633,6 +638,23 @@ test("a file's net: sizes that it leaves open, its own preprocessing and classes
     WeightsError,
     "scale 1; channels 3, input 8",
   );
+});
+
+test("1000 classes in an ONNX file that does not say: pictures as the model zoos prepare them, and a note", () => {
+  const notes = (about: string) => [`The file does not say how pictures are prepared: taken as ${about}.`];
+  const torchvision = notes(`torchvision (${PREPROCESSINGS.torchvision.about})`);
+  const unit = notes("unit (RGB in 0 to 1)");
+  for (const [format, outputs, expected] of [
+    ["onnx", 1000, torchvision],
+    ["onnx", 999, unit],
+    ["keras", 1000, unit],
+  ] as const) {
+    const rows = [
+      { ...conv, outputs },
+      { kind: "adaptiveAvgPool", outputSize: 1 },
+    ];
+    assert.equal(planNet({ ...described(rows, { channelOrder: null }), format }).notes, expected);
+  }
 });
 
 test("outputs without number, or none, are no classes", () => {

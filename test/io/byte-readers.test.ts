@@ -169,7 +169,7 @@ test("an address that is none, no server, statuses", async () => {
   await fails(
     openUrlBytes("weights.pth"),
     WeightsError,
-    "load: the address is none (address weights.pth). Begin it with https://.",
+    "load: this is no address (address weights.pth). Begin it with https:// and a host.",
   );
   await fails(openUrlBytes("http://127.0.0.1:9/a"), WeightsError, "load: http://127.0.0.1:9/a cannot be fetched (");
   await fails(openUrlBytes("nothing:a"), WeightsError, "load: nothing:a cannot be fetched (");

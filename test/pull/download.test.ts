@@ -535,6 +535,11 @@ test("a folder where the part should be, a file where the folder should be: erro
     assert.instance(failed, Error);
     writeFileSync(it.file, "");
     await fails(it.pull({ dir: path.join(it.file, "x") }), UsageError, "pull: a part of the path is not a folder");
+    await fails(
+      it.pull({ dir: it.file }),
+      UsageError,
+      `pull: a file is where the folder should be (path ${it.file}). Name a folder.`,
+    );
     assert.not(existsSync(`${it.file}.lock`));
   });
 });

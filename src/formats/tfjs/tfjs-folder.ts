@@ -4,7 +4,7 @@
  */
 import { mkdir, mkdtemp, open, readdir, rm, rmdir } from "node:fs/promises";
 import path from "node:path";
-import { errorCode, explainFileError, renamePatiently } from "../../io/atomic-file.js";
+import { errorCode, explainFileError, noteUnfinished, renamePatiently } from "../../io/atomic-file.js";
 import type { Stateful } from "../../io/model-format.js";
 import type { NetLayer } from "../../models/net-config.js";
 import { type TfjsOptions, tfjsFiles } from "./tfjs-write.js";
@@ -21,15 +21,19 @@ export async function writeTfjs(
 ): Promise<void> {
   const target = path.resolve(folder);
   let draft: string | undefined;
+  let finished = (): unknown => undefined;
   try {
     await mkdir(path.dirname(target), { recursive: true });
     draft = await mkdtemp(path.join(path.dirname(target), `.${path.basename(target)}.`));
+    finished = noteUnfinished(draft);
     const names: string[] = [];
     for await (const { name, bytes } of tfjsFiles(layers, model, options)) {
       await writeSynced(path.join(draft, name), bytes);
       names.push(name);
     }
     await mkdir(target, { recursive: true });
+    // From here on it holds the only copy.
+    finished();
     // An old model.json must not be beside new shards.
     await rm(path.join(target, "model.json"), { force: true });
     for (const name of names) await renamePatiently(path.join(draft, name), path.join(target, name));
@@ -43,6 +47,8 @@ export async function writeTfjs(
     throw errorCode(error) === "EEXIST"
       ? explainFileError("writeTfjs", folder, Object.assign(new Error("a file is in the way"), { code: "ENOTDIR" }))
       : explainFileError("writeTfjs", folder, error);
+  } finally {
+    finished();
   }
 }
 
