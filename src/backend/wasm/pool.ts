@@ -27,9 +27,11 @@ export class PoolExecutor implements Executor {
       this.pool = null;
       throw stopped("the pool of worker threads", error);
     });
-    const words = new Int32Array(this.setup.memory.buffer);
+    const { buffer } = this.setup.memory;
+    const words = new Int32Array(buffer);
     Atomics.store(words, ABORT_WORD, 0);
-    const walks = scratch.map((address) => pool.run({ table, begin, end, scratch: address }));
+    const memoryBytes = buffer.byteLength;
+    const walks = scratch.map((address) => pool.run({ table, begin, end, scratch: address, memoryBytes }));
     try {
       await Promise.all(walks);
     } catch (error) {

@@ -114,7 +114,7 @@ function prepare(memory: WebAssembly.Memory, arena: Arena, kernelNames: readonly
     // What an earlier run left must not pass for a result.
     for (const result of bits) result.fill(-1);
     writeTable(memory.buffer, table, launches, kernelIndex);
-    walk(memory, kernels, { table, begin: 0, end: launches.length, scratch });
+    walk(memory, kernels, { table, begin: 0, end: launches.length, scratch, memoryBytes: memory.buffer.byteLength });
     const all = new Int32Array(bits.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const result of bits) {
