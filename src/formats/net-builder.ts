@@ -26,6 +26,19 @@ interface Entry {
   readonly tensors: Map<string, TensorPlace>;
 }
 
+/**
+ * The first shape that differs from the first of all; sizes that the file leaves open fit any.
+ * @param from the first side that must be the same: 1 where channels may differ.
+ */
+export function differingShape(shapes: readonly FileShape[], from: number): FileShape | undefined {
+  const [first, ...others] = shapes;
+  return others.find(
+    (other) =>
+      other.length !== first.length ||
+      !other.every((side, i) => i < from || side === null || first[i] === null || side === first[i]),
+  );
+}
+
 /** Collects the rows of a net. */
 export class NetBuilder {
   private readonly entries = new Map<string, Entry>();
@@ -63,6 +76,13 @@ export class NetBuilder {
       tensors: new Map(Object.entries(tensors)),
     });
     return { row: name, shape: this.shapeOf(row, inputs) };
+  }
+
+  /** What a net ends in: a picture of one pixel per class is a row of logits. */
+  logits(value: Value): Value {
+    const { shape } = value;
+    const isPixel = shape.length === 3 && shape[1] === 1 && shape[2] === 1;
+    return isPixel ? this.add("flatten", { kind: "flatten" }, [value]) : value;
   }
 
   /** The row that a value comes from; null for the input. */

@@ -4,7 +4,7 @@
  */
 import { DamagedFileError, WeightsError } from "../core/errors.js";
 import type { ByteReader } from "../io/byte-reader.js";
-import { floatsFromStored, readStoredFloats, storedSize } from "../io/stored-floats.js";
+import { checkElements, floatsFromStored, readStoredFloats, storedSize } from "../io/stored-floats.js";
 import type { StoredTensor, WeightsFile } from "../io/weights-file.js";
 import type { Part } from "./protobuf.js";
 
@@ -34,12 +34,7 @@ export function runReads(
         `load: ${file} has no such tensor (name ${JSON.stringify(name)}). Ask for one that is listed.`,
       );
     }
-    const size = tensor.shape.reduce((product, side) => product * side, 1);
-    if (!(Number.isSafeInteger(begin) && begin >= 0 && begin <= end && end <= size)) {
-      throw new WeightsError(
-        `load: the range is not inside the tensor of ${file} (${name} [${tensor.shape}], elements ${begin} to ${end}). Ask for a part of it.`,
-      );
-    }
+    checkElements(file, name, tensor.shape, begin, end);
     return { tensor, runs: partOf(tensor, begin, end) };
   };
   return {

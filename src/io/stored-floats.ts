@@ -2,6 +2,7 @@
  * Elements of weights files as float32: sizes of the stored types, their conversion, and ranges of files read and converted in chunks,
  * straight into the target. Where tensors lie is the business of each format's reader; halves are quantize.ts's.
  */
+import { WeightsError } from "../core/errors.js";
 import type { ByteReader } from "./byte-reader.js";
 import { decodeBf16, decodeF16 } from "./quantize.js";
 import type { StoredDtype } from "./weights-file.js";
@@ -22,6 +23,18 @@ export const STORED_SIZES: Readonly<Record<StoredDtype, number>> = {
   U8: 1,
   BOOL: 1,
 };
+
+/**
+ * Checks a range of a tensor's elements.
+ * @throws WeightsError for one that is not inside the tensor.
+ */
+export function checkElements(file: string, name: string, shape: readonly number[], begin: number, end: number): void {
+  const size = shape.reduce((product, side) => product * side, 1);
+  if (Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end && end <= size) return;
+  throw new WeightsError(
+    `load: the range is outside of the tensor (file ${file}, tensor ${JSON.stringify(name)} [${shape}], elements ${begin} to ${end}). Read within it.`,
+  );
+}
 
 /** Bytes read at once where they are converted: two such chunks are all that is held. */
 const CHUNK_BYTES = 2 ** 22;

@@ -5,7 +5,7 @@
 import { WeightsError } from "../../core/errors.js";
 import type { TensorPlace } from "../../io/weights-file.js";
 import { isCount, type LayerKind } from "../../models/net-config.js";
-import type { NetBuilder, RowTensors, Value } from "../net-builder.js";
+import { differingShape, type NetBuilder, type RowTensors, type Value } from "../net-builder.js";
 import type { RunTensor } from "../stored-runs.js";
 import type { CaffeLayer, ParamName } from "./caffe-proto.js";
 
@@ -297,14 +297,10 @@ function eltwise(layer: LayerContext): Value {
 
 /** @param from the first side that must be the same. */
 function checkSame(layer: LayerContext, inputs: readonly Value[], from: number): void {
-  const [first, ...others] = inputs.map(({ shape }) => shape);
-  if (!first) layer.refuse("one without inputs");
-  for (const other of others) {
-    const same =
-      other.length === first.length &&
-      other.every((side, i) => i < from || side === null || first[i] === null || side === first[i]);
-    if (!same) layer.refuse(`inputs of different shapes, [${first}] and [${other}]`);
-  }
+  if (inputs.length === 0) layer.refuse("one without inputs");
+  const shapes = inputs.map(({ shape }) => shape);
+  const other = differingShape(shapes, from);
+  if (other) layer.refuse(`inputs of different shapes, [${shapes[0]}] and [${other}]`);
 }
 
 function split(layer: LayerContext): Value {

@@ -6,7 +6,7 @@ import { DamagedFileError, WeightsError } from "../../core/errors.js";
 import type { ByteReader } from "../../io/byte-reader.js";
 import type { FileNet, WeightsFile } from "../../io/weights-file.js";
 import { isCount } from "../../models/net-config.js";
-import { type FileShape, NetBuilder, type Value } from "../net-builder.js";
+import { type FileShape, NetBuilder } from "../net-builder.js";
 import { type RunTensor, runReads } from "../stored-runs.js";
 import { type CaffeValue, DATA_TYPES, runLayer, tensorName } from "./caffe-layers.js";
 import { type CaffeLayer, type CaffeNet, readCaffeNet } from "./caffe-proto.js";
@@ -76,18 +76,11 @@ function netOf(caffe: CaffeNet, factors: ReadonlyMap<CaffeLayer, number>, file: 
   const [channels, height, width] = shape;
   return {
     inputShape: [channels ?? 0, height, width],
-    ...builder.finish(flatEnd(builder, end)),
+    ...builder.finish(builder.logits(end.value)),
     softmax: end.softmax,
     channelOrder: channels === 3 ? "BGR" : null,
     classes: null,
   };
-}
-
-/** A picture of one pixel per class is a row of logits. */
-function flatEnd(builder: NetBuilder, { value }: CaffeValue): Value {
-  const { shape } = value;
-  if (shape.length !== 3 || shape[1] !== 1 || shape[2] !== 1) return value;
-  return builder.add("flatten", { kind: "flatten" }, [value]);
 }
 
 /** Name and shape of the input: of the net, of its Input layer, or of the layer that fed it in training. */

@@ -4,6 +4,7 @@
  */
 import { WeightsError } from "../../core/errors.js";
 import type { ByteReader } from "../../io/byte-reader.js";
+import { checkElements } from "../../io/stored-floats.js";
 import type { FileNet, WeightsFile } from "../../io/weights-file.js";
 import { type Json, parseJson, shown, textField } from "../json-values.js";
 import { openZip, type Zip } from "../zip.js";
@@ -149,12 +150,8 @@ function weightsFile(
         `load: ${reader.name} has no such tensor (name ${shown(name)}). Read one of the names in tensors.`,
       );
     }
-    const size = tensor.shape.reduce((product, side) => product * side, 1);
-    if (Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end && end <= size)
-      return tensor;
-    throw new WeightsError(
-      `load: the range is outside of the tensor (tensor ${shown(name)} [${tensor.shape}], elements ${begin} to ${end}). Read within it.`,
-    );
+    checkElements(reader.name, name, tensor.shape, begin, end);
+    return tensor;
   };
   return {
     format: "keras",

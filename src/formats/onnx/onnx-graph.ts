@@ -96,7 +96,7 @@ function noteShared({ inputs }: OnnxNode, result: GraphValue, { builder, values,
   if (again) builder.share(result.value);
 }
 
-/** Of the main output. A picture of one pixel per class is a row of logits. */
+/** Of the main output. */
 function endOf(model: OnnxModel, { file, builder, values }: GraphState): Signal {
   const [name] = model.outputs;
   const end = name === undefined ? undefined : values.get(name);
@@ -110,9 +110,7 @@ function endOf(model: OnnxModel, { file, builder, values }: GraphState): Signal 
       `onnx: ${file} puts the channels last (output ${JSON.stringify(name)}). Export it with the channels first.`,
     );
   }
-  const { shape } = end.value;
-  if (shape.length !== 3 || shape[1] !== 1 || shape[2] !== 1) return end;
-  return { ...end, value: builder.add("flatten", { kind: "flatten" }, [end.value]) };
+  return { ...end, value: builder.logits(end.value) };
 }
 
 function usesOf({ nodes, outputs }: OnnxModel): Map<string, number> {

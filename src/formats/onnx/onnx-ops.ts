@@ -2,6 +2,8 @@
  * ONNX's operators as rows of a net: one handler each. Options are those of the operator's every version, with ONNX's defaults. Operators on
  * shapes: onnx-sizes.ts; those that only reshape: onnx-reshape.ts; layers with weights: onnx-layers.ts.
  */
+
+import { differingShape } from "../net-builder.js";
 import { addWeights, batchNormalization, conv, convTranspose, gemm, matMul } from "./onnx-layers.js";
 import { type GraphValue, type Handler, type NodeContext, type Signal, signalOf } from "./onnx-node.js";
 import { cast, flatten, flattened, identity, reshape, squeeze, transpose, unsqueeze } from "./onnx-reshape.js";
@@ -176,13 +178,9 @@ function combined(node: NodeContext, kind: "add" | "mul"): GraphValue {
 
 /** @param from the first side that must be the same. */
 function checkSame(node: NodeContext, inputs: readonly Signal[], from: number): void {
-  const [first, ...others] = inputs.map(({ value }) => value.shape);
-  for (const other of others) {
-    const same =
-      other.length === first.length &&
-      other.every((side, i) => i < from || side === null || first[i] === null || side === first[i]);
-    if (!same) node.refuse(`inputs of different shapes, [${first}] and [${other}]`);
-  }
+  const shapes = inputs.map(({ value }) => value.shape);
+  const other = differingShape(shapes, from);
+  if (other) node.refuse(`inputs of different shapes, [${shapes[0]}] and [${other}]`);
 }
 
 function sizesOnly(node: NodeContext): GraphValue {

@@ -4,7 +4,7 @@
  */
 import { DamagedFileError, WeightsError } from "../../core/errors.js";
 import type { ByteReader } from "../../io/byte-reader.js";
-import { floatsFromStored, readStoredFloats, storedSize } from "../../io/stored-floats.js";
+import { checkElements, floatsFromStored, readStoredFloats, storedSize } from "../../io/stored-floats.js";
 import type { FileNet, StoredDtype, StoredTensor, WeightsFile } from "../../io/weights-file.js";
 import { field, isList, isObject, type Json, listField, parseJson, shown, textField } from "../json-values.js";
 import { type FindWeight, kerasNet } from "../keras/keras-net.js";
@@ -59,10 +59,14 @@ export async function openTfjs(reader: ByteReader): Promise<WeightsFile> {
       tensors: entries,
       metadata: metadataOf(json),
       net: topology === undefined ? null : netOf(topology, entries, file),
-      readFloats: async (name, begin, target) => readFloats(entryOf(entries, name, file), name, begin, target),
+      readFloats: async (name, begin, target) => {
+        const entry = entryOf(entries, name, file);
+        checkElements(file, name, entry.shape, begin, begin + target.length);
+        await readFloats(entry, begin, target);
+      },
       async readBytes(name, begin, end) {
         const entry = entryOf(entries, name, file);
-        checkElements(entry, name, begin, end);
+        checkElements(file, name, entry.shape, begin, end);
         const size = storedSize(entry.dtype);
         return entry.group.read(entry.offset + begin * size, (end - begin) * size);
       },
@@ -184,8 +188,7 @@ function isSide(size: Json): size is number {
   return typeof size === "number" && Number.isSafeInteger(size) && size >= 0;
 }
 
-async function readFloats(entry: Entry, name: string, begin: number, target: Float32Array): Promise<void> {
-  checkElements(entry, name, begin, begin + target.length);
+async function readFloats(entry: Entry, begin: number, target: Float32Array): Promise<void> {
   const { dtype, group, offset, quantisation } = entry;
   const size = storedSize(dtype);
   if (quantisation === null) {
@@ -204,14 +207,6 @@ function entryOf(entries: ReadonlyMap<string, Entry>, name: string, file: string
   const entry = entries.get(name);
   if (entry) return entry;
   throw new WeightsError(`load: ${file} has no such tensor (name ${shown(name)}). Read one of the names in tensors.`);
-}
-
-function checkElements({ shape }: StoredTensor, name: string, begin: number, end: number): void {
-  const size = shape.reduce((product, side) => product * side, 1);
-  if (Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end && end <= size) return;
-  throw new WeightsError(
-    `load: the range is outside of the tensor (tensor ${shown(name)} [${shape}], elements ${begin} to ${end}). Read within it.`,
-  );
 }
 
 /** {model_config: {class_name, config}} as converted from Keras, or {class_name, config} as saved by TensorFlow.js. */
