@@ -9,6 +9,7 @@ import { DataError, UsageError, WeightsError } from "./core/errors.js";
 import type { EngineOptions } from "./create-engine.js";
 import { createEngine } from "./engine.js";
 import { openWeights } from "./formats/open-weights.js";
+import { blobReader } from "./io/blob-bytes.js";
 import { type ByteReader, bytesReader } from "./io/byte-reader.js";
 import { openFileBytes } from "./io/file-bytes.js";
 import { openUrlBytes } from "./io/url-bytes.js";
@@ -19,11 +20,11 @@ import type { Picture } from "./pictures/pixels.js";
 import { manifestEntry } from "./pull/manifest.js";
 import { cachedWeights } from "./pull/pull.js";
 
-/** Where weights come from: a path, an address (http, https, file), the name of a net that `pull` fetched, bytes, or several files' bytes by name. */
-export type WeightsInput = string | URL | Uint8Array | ReadonlyMap<string, Uint8Array>;
+/** Where weights come from: a path, an address (http, https, file), the name of a net that `pull` fetched, bytes, a Blob, or several files' bytes by name. */
+export type WeightsInput = string | URL | Uint8Array | Blob | ReadonlyMap<string, Uint8Array>;
 
-/** What can be looked at: a path, an address, the bytes of a file, or decoded pixels. */
-export type PictureInput = string | URL | Uint8Array | Picture;
+/** What can be looked at: a path, an address, the bytes of a file, also as a Blob, or decoded pixels. */
+export type PictureInput = string | URL | Uint8Array | Blob | Picture;
 
 /** A net that classifies, as `load` gives it. */
 export type LoadedNet = PictureNet<PictureInput>;
@@ -61,6 +62,7 @@ export async function openWeightsInput(weights: WeightsInput): Promise<WeightsFi
 
 async function readerOf(weights: WeightsInput): Promise<ByteReader> {
   if (weights instanceof Uint8Array) return bytesReader(weights);
+  if (weights instanceof Blob) return blobReader(weights);
   if (weights instanceof URL)
     return weights.protocol === "file:" ? openFileBytes(pathOf(weights, "load")) : openUrlBytes(weights.href);
   if (typeof weights !== "string") {
@@ -96,6 +98,7 @@ const MAX_PICTURE_BYTES = 1_000_000_000;
 /** Opens what a {@link LoadedNet} takes for a picture. */
 export async function openPicture(picture: PictureInput): Promise<Picture> {
   if (picture instanceof Uint8Array) return decodePicture(picture);
+  if (picture instanceof Blob) return decodePicture(await readAll(blobReader(picture)));
   if (picture instanceof URL) return openAddress(picture);
   if (typeof picture !== "string") return picture;
   if (!/^(https?|file):\/\//i.test(picture)) return readPicture(picture);
@@ -120,16 +123,21 @@ function pathOf(address: string | URL, op: string): string {
 
 async function fetchPicture(url: URL): Promise<Uint8Array> {
   try {
-    const reader = await openUrlBytes(url.href);
-    try {
-      if (reader.sizeBytes > MAX_PICTURE_BYTES)
-        throw new DataError(`${reader.sizeBytes} bytes are too many for a picture`);
-      return await reader.read(0, reader.sizeBytes);
-    } finally {
-      await reader.close();
-    }
+    return await readAll(await openUrlBytes(url.href));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`classify: the picture cannot be fetched (${reason})`);
+    throw new DataError(`classify: the picture cannot be fetched (address ${url.href}). ${reason}`);
+  }
+}
+
+/** All of a picture's bytes. */
+async function readAll(reader: ByteReader): Promise<Uint8Array> {
+  try {
+    if (reader.sizeBytes <= MAX_PICTURE_BYTES) return await reader.read(0, reader.sizeBytes);
+    throw new DataError(
+      `classify: this is too large for a picture (${reader.name}, ${reader.sizeBytes} bytes). Make it smaller.`,
+    );
+  } finally {
+    await reader.close();
   }
 }

@@ -3,7 +3,7 @@
  * come at the same time into batches, and names what the net sees. Where pictures come from is the host's (load.ts, load-browser.ts).
  */
 import type { Engine } from "../core/engine.js";
-import { DataError, UsageError } from "../core/errors.js";
+import { DataError, MemoryFullError, UsageError } from "../core/errors.js";
 import type { NetMetadata } from "../formats/net-metadata.js";
 import type { VggPlan } from "../formats/plan-net.js";
 import { normalised, type Preprocessing } from "../io/preprocessing.js";
@@ -130,13 +130,23 @@ export class PictureNet<P> {
     return this.call(async () => {
       const opened = checkedPicture(await this.openPicture(picture));
       if (!dense) return this.queue.add(this.centre(opened, scale));
-      const both = this.whole(opened, scale);
-      const [plain, mirrored] = both.map((ready) => this.queue.add(ready));
-      // Both have ended when the call has, so that close() may end the engine.
-      await Promise.allSettled([plain, mirrored]);
-      const other = await mirrored;
-      return (await plain).map((score, i) => (score + other[i]) / 2);
+      return this.denseMean(this.whole(opened, scale), scale);
     });
+  }
+
+  /** Of a picture and its mirror image. */
+  private async denseMean(both: readonly Ready[], scale: number): Promise<Float32Array> {
+    // Both have ended when the call has, so that close() may end the engine.
+    const ends = await Promise.allSettled(both.map((ready) => this.queue.add(ready)));
+    const [plain, mirrored] = ends.map((end) => {
+      if (end.status === "fulfilled") return end.value;
+      if (!(end.reason instanceof MemoryFullError)) throw end.reason;
+      const [{ height, width }] = both;
+      throw new MemoryFullError(
+        `classify: the picture does not fit into memory as a whole (${width}x${height}, scale ${scale}). Use a smaller scale.`,
+      );
+    });
+    return plain.map((score, i) => (score + mirrored[i]) / 2);
   }
 
   /**
@@ -160,7 +170,8 @@ export class PictureNet<P> {
     if (this.ownsEngine) await this.engine.close();
   }
 
-  private checkOptions({ crop = "center", scale = this.preprocessing.scale }: Omit<ClassifyOptions, "top">) {
+  /** @throws UsageError for options that no picture can be looked at with. */
+  checkOptions({ crop = "center", scale = this.preprocessing.scale }: Omit<ClassifyOptions, "top">) {
     const least = Math.min(this.inputShape[1], this.inputShape[2]);
     if (crop !== "center" && crop !== "dense") {
       throw new UsageError(`classify: there is no such crop (crop ${String(crop)}). Use center or dense.`);

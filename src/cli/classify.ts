@@ -64,6 +64,8 @@ export function addClassify(program: Command, output: Output, exit: (code: numbe
       });
       try {
         for (const note of classifier.notes) output.note(note);
+        // What no picture can be looked at with is said once, and as a call that is wrong.
+        classifier.checkOptions({ crop, scale });
         const look: Look = (picture, count) => classifier.classify(picture, { top: count, crop, scale });
         exit((await classifyPictures(look, pictures, top, output)) > 0 ? 1 : 0);
       } finally {

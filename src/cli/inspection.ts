@@ -74,7 +74,7 @@ function inspectionLines(file: WeightsFile, found: Found, output: Output): strin
       ...notes.map((note): [string, string] => ["note", note]),
     );
   } else {
-    facts.push(["net", printable(found.reason)]);
+    facts.push(["net", `unknown: ${printable(found.reason)}`]);
   }
   for (const [key, value] of Object.entries(file.metadata)) facts.push([`  ${shortened(key)}`, shortened(value)]);
   const width = Math.max(...facts.map(([name]) => name.length));

@@ -26,7 +26,10 @@ export function addNetOptions(command: Command): Command {
     .option("--config <name>", "the net that a file of bare tensors belongs to (vgg16, C, alexnet, ...)")
     .option("--net <file>", "or its description as JSON")
     .option("--preprocess <name>", `how pictures are prepared: ${PREPROCESSING_NAMES.join(", ")}`, preprocessingName)
-    .option("--labels <file>", "names of the classes, one a line or a JSON list")
+    .option(
+      "--labels <file>",
+      'names of the classes: one a line, or JSON: a list, or {"0": name} as Keras\'s index of classes',
+    )
     .option("--input <n>", "height and width of the input, where the file leaves it open", (text) =>
       parseWhole("--input", text, 1, MAX_SIDE),
     );

@@ -1,5 +1,6 @@
 /** Binds `classify` to the engine. Loaded by that command; apart from session.ts because starting is most of what it does. */
 
+import type { ClassifyOptions } from "../classify/picture-net.js";
 import { createEngine } from "../engine.js";
 import type { PlanOptions } from "../formats/plan-net.js";
 import { load } from "../load.js";
@@ -17,6 +18,8 @@ export interface OpenClassifierOptions extends PlanOptions {
 
 /** A net of a file, ready to look at pictures. */
 export interface OpenClassifier extends Classifier {
+  /** @throws UsageError for options that no picture can be looked at with. */
+  checkOptions(options: ClassifyOptions): void;
   /** What was guessed about the file. */
   readonly notes: readonly string[];
 }
@@ -29,7 +32,12 @@ export async function openClassifier(
   const engine = await createEngine({ tier, keepTransformedWeights: !singlePicture });
   try {
     const net = await load(weights, { ...options, engine });
-    return { notes: net.notes, classify: (picture, how) => net.classify(picture, how), close: () => engine.close() };
+    return {
+      notes: net.notes,
+      checkOptions: (how) => net.checkOptions(how),
+      classify: (picture, how) => net.classify(picture, how),
+      close: () => engine.close(),
+    };
   } catch (error) {
     await engine.close();
     throw error;

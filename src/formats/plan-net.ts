@@ -101,6 +101,11 @@ export function planNet(file: WeightsFile, options: PlanOptions = {}): NetPlan {
   const ofZoo = file.format === "onnx" && channels === 3 && outputs === IMAGENET_CLASSES;
   const { asked, notes } = chosenPreprocessing(draft, options, ofZoo ? "torchvision" : GUESS);
   const side = Math.min(height, width);
+  if (options.inputSize !== undefined && options.inputSize !== side) {
+    throw new WeightsError(
+      `load: the file ${file.name} fixes the size of the input (inputSize ${options.inputSize}, input ${inputShape.join("x")}). Leave inputSize out (--input).`,
+    );
+  }
   const preprocessing = checkedPreprocessing(
     typeof asked === "string" ? preprocessingOf(preprocessingName(asked), side, channels) : asked,
     { channels, side, file: file.name, Fault: options.preprocessing === undefined ? WeightsError : UsageError },
@@ -206,7 +211,16 @@ function ownNet(file: WeightsFile): Draft {
   const { inputShape, rows, classes, preprocessing } = decodeNetMetadata(file.metadata, file.name);
   const layers = layersOf(rows, inputShape, file.name);
   const tensors = sameNames(file, layers);
-  return { about: "a net", layers, inputShape, vgg: null, tensors, order: "RGB", preprocessing, classes };
+  return {
+    about: `a net of ${layers.length} layers`,
+    layers,
+    inputShape,
+    vgg: null,
+    tensors,
+    order: "RGB",
+    preprocessing,
+    classes,
+  };
 }
 
 /** A net that the file's format describes; what we wrote beside it, if we did, tells of classes and pictures. */

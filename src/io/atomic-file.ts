@@ -2,8 +2,9 @@
  * Writes a file so that a crash at any moment leaves the old or the new one whole: a temporary file in the same folder, synced,
  * renamed over the old one, and the folder synced. Knows nothing of what is written; errors of the system become typed ones here.
  */
-import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
+
 import { rmSync } from "node:fs";
+import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { UsageError, VerydeepError, WeightsError } from "../core/errors.js";

@@ -8,7 +8,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BatchQueue } from "#src/classify/batch-queue.js";
 import { PictureNet, type PictureNetParts } from "#src/classify/picture-net.js";
-import { DataError, UsageError, WeightsError } from "#src/core/errors.js";
+import { DataError, MemoryFullError, UsageError, WeightsError } from "#src/core/errors.js";
 import { imagenetNames } from "#src/data/imagenet.js";
 import { createEngine } from "#src/engine.js";
 import { encodeHeader } from "#src/io/safetensors-format.js";
@@ -122,7 +122,7 @@ test("options that make no sense", async () => {
   }
 });
 
-test("pictures: a path, an address of a file, of a server, bytes, pixels", async () => {
+test("pictures: a path, an address of a file, of a server, bytes, a Blob, pixels", async () => {
   const expected = await net.scores(JPEG);
   const inputs: PictureInput[] = [
     pathToFileURL(JPEG),
@@ -130,9 +130,28 @@ test("pictures: a path, an address of a file, of a server, bytes, pixels", async
     new URL(path.relative(root, JPEG), origin),
     `${origin}${path.relative(root, JPEG)}`,
     new Uint8Array(readFileSync(JPEG)),
+    new Blob([readFileSync(JPEG)]),
     await readPicture(JPEG),
   ];
   for (const input of inputs) assert.ok(sameValues(await net.scores(input), expected), String(input));
+});
+
+test("weights as a Blob", async () => {
+  const blob = await load(new Blob([readFileSync(WEIGHTS)]), { engine });
+  assert.ok(sameValues(await blob.scores(HEART), await net.scores(HEART)));
+});
+
+test("dense at a scale that does not fit into memory: says so, and the next picture is fine", async () => {
+  const small = await createEngine({ threads: 1, tier: "plain", memoryMaxBytes: 2 ** 25 });
+  const tight = await open({ engine: small });
+  await fails(
+    tight.scores(HEART, { crop: "dense", scale: 3000 }),
+    MemoryFullError,
+    "classify: the picture does not fit into memory as a whole (3000x3000, scale 3000). Use a smaller scale.",
+  );
+  assert.is((await tight.classify(HEART, { crop: "dense", scale: 64 })).length, 5);
+  await tight.close();
+  await small.close();
 });
 
 for (const [what, input, type, text] of [

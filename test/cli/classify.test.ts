@@ -199,7 +199,7 @@ for (const [what, args, code, text] of [
   [
     "a scale below the input",
     ["--scale", "1"],
-    1,
+    2,
     "classify: the scale is not a whole number from the net's input to 10000 (scale 1, input ",
   ],
 ] as const) {

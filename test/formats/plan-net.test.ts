@@ -196,6 +196,20 @@ test("widths whose channels are rounded, and fewer hidden layers", () => {
   }
 });
 
+test("an inputSize that the file contradicts is refused; its own is not", () => {
+  const net = { width: 0.1, classifier: [], classes: 4, inputSize: 64 };
+  const file = fakeFile([...vggTensorShapes(vggLayers("B", net))]);
+  assert.equal(planNet(file, { inputSize: 64 }).inputShape, [3, 64, 64]);
+  assert.throws(
+    () => planNet(file, { inputSize: 10 }),
+    (error: unknown) =>
+      error instanceof WeightsError &&
+      error.message.includes(
+        "fixes the size of the input (inputSize 10, input 3x64x64). Leave inputSize out (--input).",
+      ),
+  );
+});
+
 /** Keras 3 counts the layers of a class: the names follow from the order. */
 test("VGG A and E, Keras 3's names", () => {
   for (const config of ["A", "E"]) {
@@ -618,7 +632,13 @@ test("a file's net: sizes that it leaves open, its own preprocessing and classes
   const open = { inputShape: [3, null, null] as const, channelOrder: null };
   assert.equal(planNet(described([conv], open)).inputShape, [3, 224, 224]);
   assert.equal(planNet(described([conv], open), { inputSize: 50 }).inputShape, [3, 50, 50]);
-  assert.equal(planNet(described([conv]), { inputSize: 50 }).inputShape, [3, 8, 8]);
+  assert.equal(planNet(described([conv]), { inputSize: 8 }).inputShape, [3, 8, 8]);
+  planError(
+    described([conv]),
+    { inputSize: 50 },
+    WeightsError,
+    "load: the file net.bin fixes the size of the input (inputSize 50, input 3x8x8). Leave inputSize out (--input).",
+  );
   for (const inputSize of [-1, 0, 1.5, Number.NaN])
     planError(
       described([conv], open),
