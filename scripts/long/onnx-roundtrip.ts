@@ -35,6 +35,7 @@ import { type VggConfigName, type VggOptions, vggLayers } from "#src/models/vgg-
 import type { Module } from "#src/nn/module.js";
 import { formulaFill } from "../../test/fixtures/formula.js";
 import { maxRelativeError, sameValues } from "../../test/helpers/compare.js";
+import { randomise } from "../../test/helpers/randomise.js";
 
 const TOLERANCE = 1e-5;
 const BATCH = 2;
@@ -112,17 +113,6 @@ const NETS: Readonly<Record<string, () => [readonly NetLayer[], (engine: Engine)
   vgg16: () => vggNet("D", {}),
 };
 
-/** Random biases, statistics and scores: initial ones are 0 and 1, which would hide mistakes. */
-async function randomise(model: Module): Promise<void> {
-  let t = 500;
-  for (const [name, tensor] of model.stateDict()) {
-    if (!/running|bias|^score/.test(name)) continue;
-    const values = new Float32Array(tensor.shape.reduce((product, side) => product * side, 1));
-    formulaFill(values, t++, 0.1);
-    await tensor.write(name.endsWith("var") ? values.map((value) => 0.5 + Math.abs(value)) : values);
-  }
-}
-
 async function measure(name: string, folder: string): Promise<number> {
   const [layers, build] = NETS[name]();
   const file = path.join(folder, `${name}.onnx`);
@@ -132,7 +122,7 @@ async function measure(name: string, folder: string): Promise<number> {
 
   const engine = await createEngine();
   const model = build(engine).eval();
-  await randomise(model);
+  await randomise(model, 0.1);
   const start = performance.now();
   await writeOnnx(file, layers, model);
   const writeS = (performance.now() - start) / 1000;

@@ -30,6 +30,7 @@ import {
 import { netLayers } from "#src/models/nets.js";
 import { formulaFill } from "../fixtures/formula.js";
 import { maxRelativeError, sameValues } from "../helpers/compare.js";
+import { randomise } from "../helpers/randomise.js";
 import { fails } from "../io/fails.js";
 
 const layersOf = (rows: readonly Row[], inShape: readonly number[]): NetLayer[] =>
@@ -49,13 +50,7 @@ async function encode(
 /** A net with random weights and statistics, in evaluation mode. */
 async function randomNet(layers: readonly NetLayer[], engine: Engine): Promise<Net> {
   const net = new Net(layers, { seed: 3 }, engine);
-  let t = 500;
-  for (const [name, tensor] of net.stateDict()) {
-    if (!/running|bias|^score/.test(name)) continue;
-    const values = new Float32Array(tensor.shape.reduce((product, side) => product * side, 1));
-    formulaFill(values, t++, 0.5);
-    await tensor.write(name.endsWith("var") ? values.map((value) => 0.5 + Math.abs(value)) : values);
-  }
+  await randomise(net, 0.5);
   net.eval();
   return net;
 }
