@@ -30,6 +30,20 @@ function buildWasm() {
 function buildTypes() {
   runBin("typescript", "bin/tsc", ["-p", "tsconfig.json"]);
   dropComments(path.join(root, "dist"));
+  buildShaders();
+}
+
+/** Each .wgsl of src/ as a module that exports its text, without comments and indents. */
+function buildShaders() {
+  for (const file of readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".wgsl")) continue;
+    const lines = readFileSync(path.join(root, "src", file), "utf8")
+      .split("\n")
+      .map((line) => line.replace(/\/\/.*/, "").trim())
+      .filter((line) => line !== "");
+    const text = `export default ${JSON.stringify(lines.join("\n"))};\n`;
+    writeFileSync(path.join(root, "dist", `${file}.js`), text);
+  }
 }
 
 /** Comments are in the sources and, of what is exported, in the .d.ts files; a third copy would be a tenth of the package's code. */

@@ -5,11 +5,12 @@
 import type { Backend, Tier } from "./backend/backend.js";
 import type { WasmHost } from "./backend/wasm/host.js";
 import type { TierChoice } from "./backend/wasm/tiers.js";
+import type { GpuHost } from "./backend/webgpu/host.js";
 import { Engine } from "./core/engine.js";
 import { UsageError } from "./core/errors.js";
 
 /** What an engine needs of where it runs. */
-export interface Host extends WasmHost {
+export interface Host extends WasmHost, GpuHost {
   /** Threads where the caller asks for no number. */
   defaultThreads(): Promise<number>;
   /** Frees what dropped models hold, as far as the host can: called when tensor memory is full. */
@@ -18,8 +19,8 @@ export interface Host extends WasmHost {
 
 /** What createEngine takes; all optional. */
 export interface EngineOptions {
-  /** `wasm` (default), or `reference`: plain loops, for checks. */
-  readonly backend?: "wasm" | "reference";
+  /** `wasm` (default), `webgpu`, or `reference`: plain loops, for checks. */
+  readonly backend?: "wasm" | "webgpu" | "reference";
   /** Threads that compute; default: all that this process may use, in browsers one. Results do not depend on it. */
   readonly threads?: number;
   /**
@@ -30,8 +31,13 @@ export interface EngineOptions {
   readonly tier?: TierChoice;
   /** Pins the wasm backend and its plain tier, whose bits are the same on every machine and in every version of Node. */
   readonly deterministic?: boolean;
-  /** The reference backend's arithmetic. */
-  readonly precision?: "float32" | "float64";
+  /**
+   * `float32` (default). The reference backend also computes in `float64`; webgpu can multiply in half precision, `f16`, where the GPU has it,
+   * and sums in float32.
+   */
+  readonly precision?: "float32" | "float64" | "f16";
+  /** What webgpu asks of the GPU: all that it offers (`adapter`, default), or WebGPU's default limits, which every GPU has; for tests. */
+  readonly gpuLimits?: "default" | "adapter";
   /**
    * How wasm convolves: the fastest by shape (`auto`, default); by shape among those with the smallest rounding errors (`exact`: 1e-6
    * of the largest value, where auto's are 1e-5); or always by `im2col`, or by Winograd's F(2x2), F(4x4) or F(6x6) where it is possible.
@@ -105,8 +111,8 @@ export async function hostFacts(host: Host): Promise<HostFacts> {
 async function createBackend(host: Host, options: EngineOptions): Promise<Backend> {
   const { backend = "wasm", precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
   const { tier = "auto", deterministic = false } = options;
-  checkChoice("backend", backend, ["wasm", "reference"]);
-  checkChoice("precision", precision, ["float32", "float64"]);
+  checkChoice("backend", backend, ["wasm", "webgpu", "reference"]);
+  checkChoice("precision", precision, ["float32", "float64", "f16"]);
   checkChoice("convAlgorithm", convAlgorithm, ["auto", "exact", "im2col", "winograd2", "winograd4", "winograd6"]);
   checkChoice("tier", tier, ["auto", "plain", "relaxed", "turbo"]);
   checkTogether(options);
@@ -115,7 +121,16 @@ async function createBackend(host: Host, options: EngineOptions): Promise<Backen
   checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
   if (backend === "reference") {
     const { ReferenceBackend } = await import("./backend/reference/reference-backend.js");
-    return new ReferenceBackend(precision);
+    return new ReferenceBackend(precision === "float64" ? precision : "float32");
+  }
+  if (backend === "webgpu") {
+    const { WebGpuBackend } = await import("./backend/webgpu/webgpu-backend.js");
+    return WebGpuBackend.create(host, {
+      limits: options.gpuLimits ?? "adapter",
+      precision: precision === "f16" ? precision : "float32",
+      convAlgorithm,
+      ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+    });
   }
   const { WasmBackend } = await import("./backend/wasm/wasm-backend.js");
   return WasmBackend.create(host, {

@@ -17,6 +17,13 @@ const BROWSER: Host = {
   defaultThreads: async () => 1,
   // A page cannot ask its collector for anything; a turn lets finalizers run that are due.
   collectGarbage: () => new Promise((resolve) => setTimeout(resolve, 0)),
+  async findGpu() {
+    return navigator.gpu
+      ? { gpu: navigator.gpu }
+      : { reason: "this browser has no WebGPU, or not on this page: it needs https" };
+  },
+  recall: async () => null,
+  remember: async () => {},
 };
 
 /**

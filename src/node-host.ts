@@ -27,7 +27,32 @@ export const NODE: Host = {
     return typeof SharedArrayBuffer === "undefined" ? 1 : Math.min(MAX_THREADS, await availableThreads());
   },
   collectGarbage,
+  findGpu,
+  recall: async () => null,
+  remember: async () => {},
 };
+
+/** One for the process: its devices are gone when it is collected. */
+let entry: Promise<{ readonly gpu: object } | { readonly reason: string }> | null = null;
+
+/** Deno has WebGPU; in Node the package `webgpu` brings it, which nobody has to install. */
+function findGpu(): Promise<{ readonly gpu: object } | { readonly reason: string }> {
+  entry ??= openGpu();
+  return entry;
+}
+
+async function openGpu(): Promise<{ readonly gpu: object } | { readonly reason: string }> {
+  if (typeof navigator === "object" && "gpu" in navigator && navigator.gpu) return { gpu: navigator.gpu };
+  // Bundlers and the compiler are not to look for it.
+  const name = "webgpu";
+  const module: unknown = await import(name).catch(() => null);
+  if (module === null) return { reason: "the package webgpu is not installed" };
+  if (typeof module === "object" && "create" in module && typeof module.create === "function") {
+    const gpu: unknown = module.create([]);
+    if (typeof gpu === "object" && gpu !== null) return { gpu };
+  }
+  return { reason: "the package webgpu has another form than expected" };
+}
 
 async function machine(): Promise<Machine> {
   const { readFile } = await import("node:fs/promises");

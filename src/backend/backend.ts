@@ -458,9 +458,20 @@ export const ELEMENT_BYTES: { readonly [T in DataType]: number } = {
 /** Host arrays that may be uploaded; converted to the tensor's element type. */
 export type HostArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
+/** How slots may lie in a plan's memory. */
+export interface SlotRules {
+  /** Slots begin on multiples of it. */
+  readonly unitBytes: number;
+  /** No slot crosses a multiple of it, and one that is larger begins on a multiple. Infinity where the memory is in one piece. */
+  readonly pieceBytes: number;
+}
+
+/** Memory in one piece; slots begin on cache lines. */
+export const ONE_PIECE: SlotRules = { unitBytes: 64, pieceBytes: Number.POSITIVE_INFINITY };
+
 /** A range of a plan's memory. Slots of values that live at different times may overlap. */
 export interface Slot {
-  /** From the start of the memory, a multiple of 64. */
+  /** From the start of the memory, by the backend's {@link SlotRules}. */
   readonly offsetBytes: number;
   readonly sizeBytes: number;
 }
@@ -472,6 +483,8 @@ export interface Plan {
   readonly sizeBytes: number;
   readonly uploads: readonly Upload[];
   readonly calls: readonly PlannedCall[];
+  /** Will somebody ask for {@link LoadedPlan.timings}? */
+  readonly timed: boolean;
 }
 
 export interface PlannedCall {
@@ -509,7 +522,7 @@ export type ByteSource = (bytes: Uint8Array) => Promise<void>;
 export interface LoadedPlan {
   /** Runs calls [begin, end) to completion. */
   run(begin: number, end: number): Promise<void>;
-  /** When each call ran, in their order. Once all have run, and before the next plan is loaded. */
+  /** When each call of a timed plan ran, in their order. Once all have run, and before the next plan is loaded. */
   timings(): readonly CallTiming[];
 }
 
@@ -543,6 +556,7 @@ export interface Backend {
   readonly threads: number;
   /** Which build of its kernels runs; null where there is one only. */
   readonly tier: Tier | null;
+  readonly slotRules: SlotRules;
   /** Bytes of `length` elements. */
   sizeBytes(length: number, dtype: DataType): number;
   /** Shared scratch memory that a call of this kernel needs. */

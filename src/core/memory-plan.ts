@@ -2,7 +2,7 @@
  * Which memory each value of a program gets, decided over the whole list of calls: pure functions.
  * Values that live at different times may lie in the same bytes; a value that may be written over another shares its slot.
  */
-import type { Slot } from "../backend/backend.js";
+import { ONE_PIECE, type Slot, type SlotRules } from "../backend/backend.js";
 
 /** A value that needs memory from call `first` to call `last`, both included. */
 export interface Lifespan {
@@ -21,15 +21,16 @@ export interface SlotPlan {
   readonly sizeBytes: number;
 }
 
-/** Slots begin on cache lines. */
-const UNIT_BYTES = 64;
-
 /**
  * Gives every lifespan a slot, and every slot a place: the largest first, each at the lowest offset where no other lies in its time
  * (TensorFlow Lite's greedy by size). For a forward pass and a training step of VGG-16 that is as little as its worst call needs, where slots
  * that values take in turn need up to three times as much. With `reuse` off every value has memory of its own, for the step-through.
  */
-export function planSlots(lifespans: readonly Lifespan[], reuse = true): SlotPlan {
+export function planSlots(
+  lifespans: readonly Lifespan[],
+  reuse = true,
+  { unitBytes, pieceBytes }: SlotRules = ONE_PIECE,
+): SlotPlan {
   const { slotOf, spans } = reuse ? takeOver(lifespans) : { slotOf: lifespans.map((_, i) => i), spans: lifespans };
   const slots: Slot[] = new Array(spans.length);
   const largestFirst = spans.map((_, i) => i).sort((a, b) => spans[b].sizeBytes - spans[a].sizeBytes || a - b);
@@ -38,12 +39,12 @@ export function planSlots(lifespans: readonly Lifespan[], reuse = true): SlotPla
   let total = 0;
   for (const index of largestFirst) {
     const { sizeBytes, first, last } = spans[index];
-    const units = Math.ceil(sizeBytes / UNIT_BYTES) * UNIT_BYTES;
+    const units = Math.ceil(sizeBytes / unitBytes) * unitBytes;
     let begin = 0;
     for (const other of placed) {
       if (other.begin >= begin + units) break;
       const together = !reuse || (other.first <= last && first <= other.last);
-      if (together && other.end > begin) begin = other.end;
+      if (together && other.end > begin) begin = placeFrom(other.end, units, pieceBytes);
     }
     const end = begin + units;
     let at = placed.length;
@@ -53,6 +54,13 @@ export function planSlots(lifespans: readonly Lifespan[], reuse = true): SlotPla
     total = Math.max(total, end);
   }
   return { slotOf, slots, sizeBytes: total };
+}
+
+/** The first offset from `begin` on where `sizeBytes` lie as the rules want. */
+function placeFrom(begin: number, sizeBytes: number, pieceBytes: number): number {
+  const piece = Math.floor(begin / pieceBytes) * pieceBytes;
+  // Infinity times 0 is not a number: memory in one piece.
+  return Number.isNaN(piece) || begin === piece || begin + sizeBytes <= piece + pieceBytes ? begin : piece + pieceBytes;
 }
 
 /** One span for each chain of values that are written over one another, in order of birth. */

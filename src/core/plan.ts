@@ -37,6 +37,8 @@ export interface PlanOptions {
    * same.
    */
   readonly inspect: boolean;
+  /** Somebody will ask when each call ran. */
+  readonly timed: boolean;
   /** Null: nothing that is derived of weights outlives its call. */
   readonly derived: DerivedCache | null;
 }
@@ -46,7 +48,7 @@ export function buildPlan(
   backend: Backend,
   parts: readonly Program[],
   recorded: readonly RecordedCall[],
-  { inspect, derived: cache }: PlanOptions,
+  { inspect, timed, derived: cache }: PlanOptions,
 ): BuiltPlan {
   const awaited = new Set(parts.flatMap((part) => part.reads.map(({ storage }) => storage)));
   const forgotten = new Set(parts.flatMap((part) => [...part.forgotten]));
@@ -77,7 +79,7 @@ export function buildPlan(
     const span = lifespans.push({ sizeBytes: derived.partBytes, first: i, last: i }) - 1;
     return () => ({ room: { slot: slotOf[span] }, kept: false, fresh: false });
   });
-  const { slotOf, slots, sizeBytes } = planSlots(lifespans, !inspect);
+  const { slotOf, slots, sizeBytes } = planSlots(lifespans, !inspect, backend.slotRules);
 
   // Of the values of before this program.
   for (const { memory } of lastWrite.keys()) cache?.drop(memory);
@@ -118,6 +120,7 @@ export function buildPlan(
           label: callLabel(call),
         };
       }),
+      timed,
     };
   };
   try {

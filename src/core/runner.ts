@@ -25,6 +25,8 @@ interface TimedCalls {
   readonly timings: readonly CallTiming[];
 }
 
+type RunOptions = Omit<PlanOptions, "derived">;
+
 interface Loaded {
   readonly built: BuiltPlan;
   readonly loaded: LoadedPlan;
@@ -49,18 +51,23 @@ export class Runner {
 
   /** Runs a program in its turn, and delivers what was awaited. */
   async run(sealed: SealedProgram): Promise<void> {
-    await this.runAndThen(sealed, () => undefined);
+    await this.runAndThen(sealed, { inspect: false, timed: false }, () => undefined);
   }
 
   /** Runs a program as run() does. Returns the calls that ran, fused where they were, and when each of them did. */
   async profile(sealed: SealedProgram): Promise<TimedCalls> {
-    return this.runAndThen(sealed, (loaded, { calls }) => ({ calls, timings: loaded.timings() }));
+    const options = { inspect: false, timed: true };
+    return this.runAndThen(sealed, options, (loaded, { calls }) => ({ calls, timings: loaded.timings() }));
   }
 
-  private async runAndThen<T>(sealed: SealedProgram, look: (loaded: LoadedPlan, built: BuiltPlan) => T): Promise<T> {
+  private async runAndThen<T>(
+    sealed: SealedProgram,
+    options: RunOptions,
+    look: (loaded: LoadedPlan, built: BuiltPlan) => T,
+  ): Promise<T> {
     try {
       return await this.enqueue(async () => {
-        const { built, loaded } = await this.load(sealed, { inspect: false });
+        const { built, loaded } = await this.load(sealed, options);
         await this.guard(loaded.run(0, built.calls.length));
         const seen = look(loaded, built);
         await this.finish(sealed, built);
@@ -76,7 +83,7 @@ export class Runner {
     const { calls, reads } = sealed;
     const endTurn = await this.takeTurn().catch((error) => failReads(reads, error));
     try {
-      const { built, loaded } = await this.load(sealed, { inspect: true });
+      const { built, loaded } = await this.load(sealed, { inspect: true, timed: false });
       let next = 0;
       let ended = false;
       const read = async (tensor: Tensor): Promise<Float32Array> => {
@@ -158,7 +165,7 @@ export class Runner {
    * Gives a program its memory. If there is not enough, it is as if the program had not been recorded (those that it
    * adopted were, and run later): the next, smaller one finds parameters, optimiser and counters as they were.
    */
-  private async load(sealed: SealedProgram, options: { inspect: boolean }): Promise<Loaded> {
+  private async load(sealed: SealedProgram, options: RunOptions): Promise<Loaded> {
     try {
       if (!sealed.closedBefore.every((program) => program.ran)) {
         throw new BackendError("engine: a program that this one builds on could not run. See its error.");
@@ -180,8 +187,8 @@ export class Runner {
   }
 
   /** Plans and loads. */
-  private async place(sealed: SealedProgram, { inspect }: { inspect: boolean }): Promise<Loaded> {
-    return this.makingRoom((derived) => this.placeOnce(sealed, { inspect, derived }));
+  private async place(sealed: SealedProgram, options: RunOptions): Promise<Loaded> {
+    return this.makingRoom((derived) => this.placeOnce(sealed, { ...options, derived }));
   }
 
   /** A full memory is tried again without transformed weights, then without what has become garbage. */

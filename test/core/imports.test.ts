@@ -118,11 +118,13 @@ const DYNAMIC = /\bimport\(\s*"([^"]+)"\s*\)/g;
 function readImports(): { files: string[]; imports: Import[] } {
   const files = readdirSync(SOURCE, { recursive: true, encoding: "utf8" })
     .map((file) => file.split(path.sep).join("/"))
-    .filter((file) => file.endsWith(".ts"));
+    .filter((file) => file.endsWith(".ts") || file.endsWith(".wgsl"));
   const imports = files.flatMap((from) => {
     const text = readFileSync(path.join(SOURCE, from), "utf8");
     const to = (name: string): string =>
-      name.startsWith(".") ? path.posix.join(path.posix.dirname(from), name).replace(/\.js$/, ".ts") : name;
+      name.startsWith(".")
+        ? path.posix.join(path.posix.dirname(from), name).replace(/(\.wgsl)?\.js$/, (_, shader) => shader ?? ".ts")
+        : name;
     return [
       ...[...text.matchAll(STATIC)].map(([, type, name]) => ({ from, to: to(name), typeOnly: type !== undefined })),
       ...[...text.matchAll(DYNAMIC)].map(([, name]) => ({ from, to: to(name), typeOnly: false })),

@@ -16,6 +16,7 @@ import {
   type KernelName,
   type LoadedPlan,
   type MemoryUse,
+  ONE_PIECE,
   type Place,
   type Plan,
   type ShapeOf,
@@ -38,6 +39,7 @@ export class ReferenceBackend implements Backend {
   readonly name = "reference";
   readonly threads = 1;
   readonly tier = null;
+  readonly slotRules = ONE_PIECE;
   private memoryOfSlots = new ArrayBuffer(0);
   private slots: readonly Slot[] = [];
   private usedBytes = 0;

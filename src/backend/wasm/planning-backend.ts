@@ -2,17 +2,18 @@
  * The wasm backend without memory and kernels: lays programs out as that one does, counts, and runs nothing. It tells what a program would
  * need before anybody pays for it; values that are read are 0.
  */
-import type {
-  Backend,
-  Buffer,
-  DataType,
-  Derived,
-  HostArray,
-  KernelCall,
-  LoadedPlan,
-  MemoryUse,
-  Place,
-  Plan,
+import {
+  type Backend,
+  type Buffer,
+  type DataType,
+  type Derived,
+  type HostArray,
+  type KernelCall,
+  type LoadedPlan,
+  type MemoryUse,
+  ONE_PIECE,
+  type Place,
+  type Plan,
 } from "../backend.js";
 import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { Layout } from "./layout.js";
@@ -21,6 +22,7 @@ import { Arena, type GrowingMemory, PAGE_BYTES } from "./memory.js";
 export class PlanningBackend implements Backend {
   readonly name = "planning";
   readonly tier = null;
+  readonly slotRules = ONE_PIECE;
   private readonly layout: Layout;
 
   constructor(

@@ -4,20 +4,21 @@
  */
 import { UsageError } from "../../core/errors.js";
 import { decodeF16 } from "../../core/quantize.js";
-import type {
-  Backend,
-  Buffer,
-  ByteSource,
-  CallTiming,
-  DataType,
-  Derived,
-  HostArray,
-  KernelCall,
-  LoadedPlan,
-  MemoryUse,
-  Place,
-  Plan,
-  Tier,
+import {
+  type Backend,
+  type Buffer,
+  type ByteSource,
+  type CallTiming,
+  type DataType,
+  type Derived,
+  type HostArray,
+  type KernelCall,
+  type LoadedPlan,
+  type MemoryUse,
+  ONE_PIECE,
+  type Place,
+  type Plan,
+  type Tier,
 } from "../backend.js";
 import type { ConvAlgorithmOption } from "./conv-plan.js";
 import { type Executor, SingleExecutor, type WorkerSetup } from "./executor.js";
@@ -53,6 +54,7 @@ const VIEWS = {
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
+  readonly slotRules = ONE_PIECE;
   private readonly kernelIndex: ReadonlyMap<string, number>;
 
   private constructor(

@@ -26,7 +26,9 @@ import {
   sum,
 } from "#src/ops/index.js";
 import { maxRelativeError } from "../helpers/compare.js";
+import { toleranceOf } from "../helpers/op-tests.js";
 import { checkOp, type OpRun, randomTensor, recordParameter, runOp } from "../helpers/run-op.js";
+import { gpuEngines, onGpu } from "../helpers/webgpu.js";
 
 /** Sums of float32 products in chains of at most 256: the square root of 256 times 2^-24, fivefold. */
 const TOLERANCE = 5e-6;
@@ -52,11 +54,13 @@ let oracle: Engine;
 const worst = new Map<string, number>();
 
 test.before(async () => {
-  const pair = (convAlgorithm: NonNullable<EngineOptions["convAlgorithm"]>): Promise<Engine[]> =>
-    Promise.all([1, 2].map((threads) => createEngine({ threads, convAlgorithm })));
+  const pair = (convAlgorithm: NonNullable<EngineOptions["convAlgorithm"]>): Promise<readonly Engine[]> =>
+    onGpu()
+      ? gpuEngines({ convAlgorithm })
+      : Promise.all([1, 2].map((threads) => createEngine({ threads, convAlgorithm })));
   engines = await pair("auto");
-  convEngines = await Promise.all([pair("exact"), pair("im2col"), pair("winograd2")]);
-  largeTileEngines = [engines, ...(await Promise.all([pair("winograd4"), pair("winograd6")]))];
+  convEngines = apart(await Promise.all([pair("exact"), pair("im2col"), pair("winograd2")]));
+  largeTileEngines = apart([engines, ...(await Promise.all([pair("winograd4"), pair("winograd6")]))]);
   oracle = await createEngine({ backend: "reference", precision: "float64" });
 });
 
@@ -65,11 +69,16 @@ test.after(async () => {
   console.log(`\n  worst relative errors: ${[...worst].map(([op, e]) => `${op} ${e.toExponential(1)}`).join(", ")}`);
 });
 
+/** Groups that must agree to the bit: threads, but not GPUs of other limits. */
+function apart(groups: readonly (readonly Engine[])[]): readonly (readonly Engine[])[] {
+  return onGpu() ? groups.flat().map((engine) => [engine]) : groups;
+}
+
 /** A test that runs the operation on all engines: one of each number of threads, for convolutions also of each algorithm. */
 function compare(op: string, name: string, run: () => OpRun, tolerance = TOLERANCE): void {
   test(`${op} ${name}`, async () => {
-    const groups = op === "conv2d" ? convEngines : [engines];
-    worst.set(op, Math.max(worst.get(op) ?? 0, await checkOp(groups, oracle, run(), tolerance)));
+    const groups = op === "conv2d" ? convEngines : apart([engines]);
+    worst.set(op, Math.max(worst.get(op) ?? 0, await checkOp(groups, oracle, run(), toleranceOf(tolerance))));
     if (op !== "conv2d") return;
     const large = `${op} in tiles of 4x4 and 6x6`;
     worst.set(
@@ -318,7 +327,7 @@ test("crossEntropy, logSoftmax x=[3,4] with logits of ±10000: finite, as the re
   const loss: OpRun = { inputs: { ...inputs, labels }, forward: (t) => crossEntropy(t.x, t.labels), dy: null };
   const logs: OpRun = { inputs, forward: (t) => logSoftmax(t.x), dy: randomTensor("dy", [3, 4]) };
   for (const run of [loss, logs]) {
-    await checkOp([engines], oracle, run, ROUNDING);
+    await checkOp(apart([engines]), oracle, run, toleranceOf(ROUNDING));
     const { y, gradients } = await runOp(engines[0], run);
     for (const value of [...y, ...gradients.x]) assert.ok(Number.isFinite(value), String(value));
   }
@@ -362,7 +371,7 @@ test("labelRank x=[1,4]: NaN is ahead of every number, and a NaN of one's own be
 async function valuesOf(x: readonly number[], shape: readonly number[], op: (x: Tensor) => Tensor): Promise<number[]> {
   const expected = await op(oracle.tensor(x, shape)).values();
   for (const engine of engines) {
-    assert.is(maxRelativeError(await op(engine.tensor(x, shape)).values(), expected) <= ROUNDING, true);
+    assert.is(maxRelativeError(await op(engine.tensor(x, shape)).values(), expected) <= toleranceOf(ROUNDING), true);
   }
   return [...expected];
 }
@@ -454,7 +463,7 @@ for (const length of RANDOM_EDGES) {
     test(`dropout x=[${length}] p=${p}: the reference's mask, forward and backward`, async () => {
       const dy = randomTensor("dy", [length], 1, 2);
       const run: OpRun = { inputs: { x }, forward: (t) => dropout(t.x, { p, random: STREAM }), dy };
-      await checkOp([engines], oracle, run, ROUNDING);
+      await checkOp(apart([engines]), oracle, run, toleranceOf(ROUNDING));
       const expected = await runOp(oracle, run);
       const actual = await runOp(engines[0], run);
       const mask = (values: Float64Array): boolean[] => Array.from(values, (value) => value !== 0);

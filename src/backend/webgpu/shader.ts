@@ -1,0 +1,90 @@
+/**
+ * Writes the WGSL of a dispatch: constants, uniforms and tensors in front of a kernel's source, and the source with its conditions decided.
+ * Pure functions of plain data; equal texts share a pipeline (pipelines.ts).
+ */
+import type { DataType } from "../backend.js";
+import type { Dispatch, Float } from "./dispatch.js";
+
+/** How one tensor's binding is seen by the shader. */
+export interface Binding {
+  readonly name: string;
+  readonly element: string;
+  readonly writable: boolean;
+}
+
+/** What a shader sees an element of a type as; halves and int8 as words of two and four. */
+export const ELEMENT_TYPE: { readonly [T in DataType]: string } = {
+  float32: "f32",
+  int32: "i32",
+  uint8: "u32",
+  float16: "u32",
+  int8: "u32",
+};
+
+/**
+ * The shader of a dispatch. Tensors that lie in the same memory have one binding: `aliases` names the binding of each of the others, and
+ * the source has that name in its place. So tensors' names are nothing else in a source (members, as in `id.x`, are not meant).
+ */
+export function shaderText(
+  { source, constants, uniforms, workgroups, tensors }: Dispatch,
+  bindings: readonly Binding[],
+  aliases: ReadonlyMap<string, string>,
+): string {
+  const holds = (name: string): boolean => constants[name] === true || (tensors[name] ?? null) !== null;
+  const lines = [
+    ...(constants.f16 === true ? ["enable f16;"] : []),
+    ...(constants.subgroups === true ? ["enable subgroups;"] : []),
+    ...Object.entries(constants).map(([name, value]) => `const ${name} = ${literal(value)};`),
+    `const GRID_X = ${workgroups[0]}u;`,
+  ];
+  const fields = Object.entries(uniforms);
+  if (fields.length > 0) {
+    lines.push(`struct Uniforms { ${fields.map(([name, value]) => `${name}: ${uniformType(value)}`).join(", ")} }`);
+    lines.push(`@group(0) @binding(${bindings.length}) var<uniform> u: Uniforms;`);
+  }
+  bindings.forEach(({ name, element, writable }, i) => {
+    lines.push(
+      `@group(0) @binding(${i}) var<storage, ${writable ? "read_write" : "read"}> ${name}: array<${element}>;`,
+    );
+  });
+  let text = decide(source, holds);
+  for (const [name, other] of aliases) text = text.replace(new RegExp(`(?<![.\\w])${name}\\b`, "g"), other);
+  return `${lines.join("\n")}\n${text}`;
+}
+
+/** A value of the uniforms' struct, in its 4 bytes. */
+export function writeUniform(view: DataView, offsetBytes: number, value: number | Float): void {
+  if (typeof value !== "number") view.setFloat32(offsetBytes, value.f32, true);
+  else if (value < 0) view.setInt32(offsetBytes, value, true);
+  else view.setUint32(offsetBytes, value, true);
+}
+
+/** Uniforms that are integers keep one type whatever their sign: u32. */
+function uniformType(value: number | Float): string {
+  return typeof value === "number" ? "u32" : "f32";
+}
+
+/** A constant as WGSL has it, of its type; a float to its last bit. */
+function literal(value: number | boolean | Float): string {
+  if (typeof value === "boolean") return String(value);
+  if (typeof value === "number") return value < 0 ? `${value}i` : `${value}u`;
+  const { f32 } = value;
+  const single = Math.fround(f32);
+  if (!Number.isFinite(single)) throw new RangeError(`a shader's constant is ${f32}`);
+  // Nine digits tell every float32 from its neighbours.
+  return `${single.toExponential(8)}f`;
+}
+
+/** The lines that its conditions leave. */
+function decide(source: string, holds: (name: string) => boolean): string {
+  const kept: string[] = [];
+  const open: boolean[] = [];
+  for (const line of source.split("\n")) {
+    const [, word, not, name] = /^\s*#(if|else|endif)\s*(!?)(\w*)/.exec(line) ?? [];
+    if (word === "if") open.push(holds(name) !== (not === "!"));
+    else if (word === "else") open.push(!open.pop());
+    else if (word === "endif") open.pop();
+    else if (!open.includes(false)) kept.push(line);
+  }
+  return kept.join("\n");
+}
