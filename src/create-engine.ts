@@ -21,7 +21,7 @@ export interface Host extends WasmHost, GpuHost {
 export interface EngineOptions {
   /** `wasm` (default), `webgpu`, or `reference`: plain loops, for checks. */
   readonly backend?: "wasm" | "webgpu" | "reference";
-  /** Threads that compute; default: all that this process may use, in browsers one. Results do not depend on it. */
+  /** Threads that compute; default: all that this process or page may use. Results do not depend on it. */
   readonly threads?: number;
   /**
    * Which build of the wasm kernels runs: `plain`, the same bits on every machine; `relaxed`, fused multiply-add; `turbo`, V8's

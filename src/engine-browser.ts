@@ -1,9 +1,11 @@
 /**
- * Engines in browsers: kernels are fetched from beside this file, and the thread that calls computes. A page that must stay
- * responsive through long kernels calls from a Web Worker. No import of Node and no pool, not even behind a condition.
+ * Engines in browsers: kernels are fetched from beside the code, threads are Web Workers where the page may share memory with them.
+ * With one thread, the thread that calls computes: a page that must stay responsive makes its engine in a worker of its own. No import
+ * of Node, not even behind a condition.
  */
+import { WebPoolExecutor } from "./backend/wasm/web-pool.js";
 import type { Engine } from "./core/engine.js";
-import { createEngineOn, type EngineOptions, type Host } from "./create-engine.js";
+import { createEngineOn, type EngineOptions, type Host, MAX_THREADS } from "./create-engine.js";
 
 const BROWSER: Host = {
   async readKernels(url) {
@@ -13,8 +15,13 @@ const BROWSER: Host = {
     return new Uint8Array(await response.arrayBuffer());
   },
   v8: null,
-  createPool: null,
-  defaultThreads: async () => 1,
+  createPool: (threads, setup) => new WebPoolExecutor(threads, setup),
+  sharedMemoryRemedy:
+    "Serve the page and its scripts with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or use one thread.",
+  async defaultThreads() {
+    // Shared memory can be made, but not sent, where a page is not isolated from those of other sites.
+    return globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1;
+  },
   // A page cannot ask its collector for anything; a turn lets finalizers run that are due.
   collectGarbage: () => new Promise((resolve) => setTimeout(resolve, 0)),
   async findGpu() {
@@ -27,8 +34,10 @@ const BROWSER: Host = {
 };
 
 /**
- * Makes an engine of one thread.
- * @throws UsageError for options that make no sense, more than one thread among them; BackendError where WebAssembly SIMD is missing.
+ * Makes an engine. Its threads are by default as many as the processor has where the page is isolated from other sites
+ * (`crossOriginIsolated`), else one.
+ * @throws UsageError for options that make no sense, among them several threads in a page that is not isolated; BackendError where
+ * WebAssembly SIMD is missing.
  */
 export function createEngine(options: EngineOptions = {}): Promise<Engine> {
   return createEngineOn(BROWSER, options);

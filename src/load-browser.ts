@@ -2,6 +2,7 @@
 import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
 import type { PictureNet } from "./classify/picture-net.js";
 import { DataError, UsageError, WeightsError } from "./core/errors.js";
+import type { EngineOptions } from "./create-engine.js";
 import { createEngine } from "./engine-browser.js";
 import { openWeights } from "./formats/open-weights.js";
 import { blobReader } from "./io/blob-bytes.js";
@@ -19,8 +20,8 @@ export type PictureInput = string | URL | Uint8Array | Blob | ImageData | Pictur
 /** A net that classifies, as `load` gives it. */
 export type LoadedNet = PictureNet<PictureInput>;
 
-/** What the file does not say. */
-export type LoadOptions = CommonOptions;
+/** What the file does not say, and how to compute. */
+export interface LoadOptions extends CommonOptions, Pick<EngineOptions, "threads" | "tier" | "deterministic"> {}
 
 /**
  * Loads the net of a weights file: safetensors, PyTorch, ONNX, Keras, TensorFlow.js layers or Caffe.
@@ -29,7 +30,7 @@ export type LoadOptions = CommonOptions;
  */
 export async function load(weights: WeightsInput, options: LoadOptions = {}): Promise<LoadedNet> {
   return makePictureNet(async () => openWeights(await readerOf(weights)), options, {
-    createEngine: () => createEngine(),
+    createEngine: () => createEngine(options),
     openPicture,
   });
 }

@@ -23,6 +23,7 @@ export const NODE: Host = {
       }
     : null,
   createPool: (threads, setup) => new PoolExecutor(threads, setup),
+  sharedMemoryRemedy: "Use one thread.",
   async defaultThreads() {
     return typeof SharedArrayBuffer === "undefined" ? 1 : Math.min(MAX_THREADS, await availableThreads());
   },

@@ -22,7 +22,8 @@ function hostOf(machine: Machine | null, flags: string[] = []): WasmHost {
   };
   return {
     readKernels: async () => new Uint8Array(),
-    createPool: null,
+    createPool: NODE.createPool,
+    sharedMemoryRemedy: NODE.sharedMemoryRemedy,
     v8: machine && { setFlag, machine: async () => machine },
   };
 }

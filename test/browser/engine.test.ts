@@ -24,7 +24,7 @@ browserTest("A-LRN on shapes, 6 steps: losses and weights of the page have the b
     paths().filter((path) => path.endsWith(".wasm")),
     ["/dist/wasm/kernels.wasm"],
   );
-  const nodes = ["/dist/index.js", "/dist/engine.js", "/dist/backend/wasm/pool.js"];
+  const nodes = ["/dist/index.js", "/dist/engine.js", "/dist/backend/wasm/pool.js", "/dist/backend/wasm/worker.js"];
   assert.equal(
     paths().filter((path) => nodes.includes(path)),
     [],
@@ -101,16 +101,5 @@ for (const picture of ["weights/pictures/heart.png", "test/fixtures/pictures/pro
     await page.close();
   });
 }
-
-browserTest("threads: 2 in a page is an error that says what to do", async () => {
-  const { page, complaints } = await openPage();
-  const found = await run(
-    page,
-    `import("/dist/browser.js").then(({ createEngine }) => createEngine({ threads: 2 })).catch((error) => String(error))`,
-  );
-  assert.is(found, "UsageError: wasm: there is no pool of threads in browsers yet (threads 2). Use one thread.");
-  assert.equal(complaints, []);
-  await page.close();
-});
 
 test.run();

@@ -13,30 +13,45 @@ export interface OpenPage {
   readonly complaints: string[];
 }
 
-/** Starts site and browser before a file's tests, and ends them after. Without a browser its tests are skipped, visibly. */
+/** The clone's files without further headers, and with those by which pages may share memory with their workers. */
+export interface Sites {
+  readonly plain: Site;
+  readonly isolated: Site;
+}
+
+/** Which page, and what to do before it is loaded. */
+export interface PageOptions {
+  readonly isolated?: boolean;
+  readonly path?: string;
+  readonly prepare?: (page: Page) => Promise<void>;
+}
+
+/** Starts sites and browser before a file's tests, and ends them after. Without a browser its tests are skipped, visibly. */
 export function browserTests(test: Test<Record<string, unknown>>): {
   browserTest: (name: string, run: () => Promise<void>) => void;
-  openPage: () => Promise<OpenPage>;
+  openPage: (options?: PageOptions) => Promise<OpenPage>;
   paths: () => readonly string[];
+  sites: () => Sites;
 } {
-  let site: Site;
+  let sites: Sites;
   let browser: { context: BrowserContext; close(): Promise<void> };
   const program = chromiumPath;
   if (program === undefined) {
     console.log("SKIPPED the browser: neither Chromium nor Chrome is here; apt-get install chromium, or set CHROMIUM");
   } else {
     test.before(async () => {
-      site = await serve();
+      sites = { plain: await serve(), isolated: await serve(true) };
       browser = await launchChromium(program);
     });
     test.after(async () => {
       await browser.close();
-      await site.close();
+      await sites.plain.close();
+      await sites.isolated.close();
     });
   }
   return {
     browserTest: (name, run) => (program === undefined ? test.skip(name, run) : test(name, run)),
-    async openPage() {
+    async openPage({ isolated = false, path = "", prepare } = {}) {
       const page = await browser.context.newPage();
       const complaints: string[] = [];
       page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
@@ -45,10 +60,12 @@ export function browserTests(test: Test<Record<string, unknown>>): {
       page.on("response", (response) => {
         if (response.status() >= 400) complaints.push(`${response.status()}: ${response.url()}`);
       });
-      await page.goto(site.url);
+      await prepare?.(page);
+      await page.goto(`${sites[isolated ? "isolated" : "plain"].url}${path}`);
       return { page, complaints };
     },
-    paths: () => site.paths,
+    paths: () => sites.plain.paths,
+    sites: () => sites,
   };
 }
 

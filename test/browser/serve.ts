@@ -1,4 +1,4 @@
-/** Serves the clone's files on localhost, as any web server would: no headers but the type. */
+/** Serves the clone's files on localhost, as a web server would that knows nothing of them, or one that isolates its pages. */
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 const TYPES: Readonly<Record<string, string>> = {
+  ".css": "text/css",
   ".js": "text/javascript",
   ".html": "text/html",
   ".wasm": "application/wasm",
@@ -21,11 +22,21 @@ export interface Site {
   close(): Promise<void>;
 }
 
-export async function serve(): Promise<Site> {
+/** What a page needs that shares memory with its workers. */
+const ISOLATION: Readonly<Record<string, string>> = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
+/** What others may use in their pages, as from a CDN. */
+const SHARED: Readonly<Record<string, string>> = { "access-control-allow-origin": "*" };
+
+/** @param isolated whether pages get the headers with which they may share memory; else their scripts may be used by all. */
+export async function serve(isolated = false): Promise<Site> {
   const paths: string[] = [];
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     paths.push(pathname);
+    response.setHeaders(new Map(Object.entries(isolated ? ISOLATION : SHARED)));
     if (pathname === "/") {
       response.setHeader("content-type", "text/html").end(PAGE);
       return;

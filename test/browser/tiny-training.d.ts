@@ -6,6 +6,7 @@ type Library = typeof import("#src/portable.js") & Pick<typeof import("#src/engi
 export function trainTiny(
   library: Library,
   tier?: EngineOptions["tier"],
+  threads?: number,
 ): Promise<{ tier: Tier; losses: number[]; weights: string }>;
 export function classify(
   library: Library,

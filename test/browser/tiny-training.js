@@ -1,15 +1,17 @@
 // Trains a tiny VGG on shapes for a few steps and returns what a browser and Node must have in common. Plain JavaScript that is
 // given the library, so that a page, a Web Worker and Node run the same.
 
-export async function trainTiny({ createEngine, oneCycle, shapes, train, vgg }, tier = "plain") {
-  const engine = await createEngine({ threads: 1, tier });
+export async function trainTiny({ createEngine, oneCycle, shapes, train, vgg }, tier = "plain", threads = 1) {
+  const engine = await createEngine({ threads, tier });
   const data = shapes({ count: 300 });
   const options = { width: 1 / 32, inputSize: 32, classes: 10, classifier: [16], dropout: 0.5 };
   const model = vgg("A-LRN", options, engine);
   const losses = [];
   const recipe = { epochs: 1, batch: 40, lr: 0.03, schedule: oneCycle(), augment: { flip: true, cropPadding: 2 } };
   for await (const record of train(model, data, recipe)) if (record.kind === "step") losses.push(record.loss);
-  return { tier: engine.tier, losses, weights: await hashOf(model) };
+  const result = { tier: engine.tier, losses, weights: await hashOf(model) };
+  await engine.close();
+  return result;
 }
 
 /** The class that the package's net sees in a picture, and a hash of the picture's pixels. */

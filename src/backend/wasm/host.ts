@@ -1,4 +1,4 @@
-/** What the wasm backend needs of where it runs; the hosts themselves are engine.ts (Node) and engine-browser.ts. */
+/** What the wasm backend needs of where it runs; the hosts themselves are node-host.ts and engine-browser.ts. */
 import type { Executor, WorkerSetup } from "./executor.js";
 
 /** A machine as far as it matters to V8's experimental code. */
@@ -21,8 +21,10 @@ export interface V8Host {
 export interface WasmHost {
   /** Reads a .wasm file of this package. */
   readKernels(url: URL): Promise<Uint8Array<ArrayBuffer>>;
-  /** A pool of threads on shared memory; null where there is none. */
-  readonly createPool: ((threads: number, setup: WorkerSetup) => Executor) | null;
+  /** A pool of threads on shared memory. */
+  createPool(threads: number, setup: WorkerSetup): Executor;
+  /** What to do where threads may not share memory, as an error ends. */
+  readonly sharedMemoryRemedy: string;
   /** null where flags cannot be set from code. */
   readonly v8: V8Host | null;
 }

@@ -1,5 +1,6 @@
 /** Finds, compiles and instantiates the kernels: the only file that knows where the .wasm files are. */
 import { BackendError } from "../../core/errors.js";
+import { instantiateSync } from "../../vendor/loader.js";
 import type { Tier } from "../backend.js";
 import type { WorkerSetup } from "./executor.js";
 import type { WasmHost } from "./host.js";
@@ -38,7 +39,6 @@ const CUSTOM_SECTION = 0;
 /** An instance on the memory; its kernels in the order of `kernelNames`. */
 export async function instantiate(setup: WorkerSetup): Promise<readonly Kernel[]> {
   const { module, memory, kernelNames, wide } = setup;
-  const { instantiateSync } = await import("../../vendor/loader.js");
   const env = { memory, wide: wide ? 1 : 0 };
   const { exports } = instantiateSync<Record<string, Kernel>>(module, { env });
   return kernelNames.map((name) => exports[name]);

@@ -70,14 +70,14 @@ export class WasmBackend implements Backend {
   static async create(host: WasmHost, options: WasmOptions): Promise<WasmBackend> {
     const { threads, memoryMaxBytes = MAX_MEMORY_BYTES, arenaBaseBytes, convAlgorithm = "auto" } = options;
     const tier = await enterTier(options.tier ?? "auto", host);
-    const createPool = threads > 1 ? checkPool(host, threads) : null;
-    const shared = createPool !== null;
+    const shared = threads > 1;
+    if (shared) checkSharedMemory(host, threads);
     const module = await compileKernels(tier, shared, host);
     const { memory, maxBytes } = createMemory(shared, memoryMaxBytes);
     const kernelNames = kernelNamesOf(module);
     if (tier === "turbo") await checkOnce({ module, kernelNames }, shared);
     const setup = { module, memory, kernelNames, wide: tier === "turbo" };
-    const executor = createPool === null ? new SingleExecutor(setup) : createPool(threads, setup);
+    const executor = shared ? host.createPool(threads, setup) : new SingleExecutor(setup);
     const lowering = { convAlgorithm, threads: executor.threads };
     const layout = new Layout(new Arena(memory, maxBytes, arenaBaseBytes), lowering);
     return new WasmBackend(tier, memory, layout, executor, kernelNames);
@@ -168,15 +168,10 @@ function checkOnce(setup: Omit<WorkerSetup, "memory" | "wide">, shared: boolean)
   return check;
 }
 
-/** The host's pool. @throws UsageError where several threads cannot work. */
-function checkPool({ createPool }: WasmHost, threads: number): NonNullable<WasmHost["createPool"]> {
-  if (createPool === null) {
-    throw new UsageError(`wasm: there is no pool of threads in browsers yet (threads ${threads}). Use one thread.`);
-  }
-  if (typeof SharedArrayBuffer === "undefined") {
-    throw new UsageError(
-      `wasm: there is no shared memory here for several threads (threads ${threads}). Use one thread.`,
-    );
-  }
-  return createPool;
+/** @throws UsageError where several threads cannot work. */
+function checkSharedMemory({ sharedMemoryRemedy }: WasmHost, threads: number): void {
+  if (typeof SharedArrayBuffer !== "undefined") return;
+  throw new UsageError(
+    `wasm: there is no shared memory here for several threads (threads ${threads}). ${sharedMemoryRemedy}`,
+  );
 }
