@@ -23,6 +23,8 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // Brings WebGPU, in software where there is no GPU.
+  "--enable-unsafe-webgpu",
 ];
 
 /** A browser with an empty profile; close() also removes that. */

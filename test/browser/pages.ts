@@ -22,7 +22,8 @@ export interface Sites {
 /** Which page, and what to do before it is loaded. */
 export interface PageOptions {
   readonly isolated?: boolean;
-  readonly path?: string;
+  /** Another site's page; default: an empty one of ours. */
+  readonly url?: string;
   readonly prepare?: (page: Page) => Promise<void>;
 }
 
@@ -51,7 +52,7 @@ export function browserTests(test: Test<Record<string, unknown>>): {
   }
   return {
     browserTest: (name, run) => (program === undefined ? test.skip(name, run) : test(name, run)),
-    async openPage({ isolated = false, path = "", prepare } = {}) {
+    async openPage({ isolated = false, url, prepare } = {}) {
       const page = await browser.context.newPage();
       const complaints: string[] = [];
       page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
@@ -61,7 +62,7 @@ export function browserTests(test: Test<Record<string, unknown>>): {
         if (response.status() >= 400) complaints.push(`${response.status()}: ${response.url()}`);
       });
       await prepare?.(page);
-      await page.goto(`${sites[isolated ? "isolated" : "plain"].url}${path}`);
+      await page.goto(url ?? sites[isolated ? "isolated" : "plain"].url);
       return { page, complaints };
     },
     paths: () => sites.plain.paths,
