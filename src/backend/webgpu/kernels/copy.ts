@@ -1,8 +1,8 @@
-/** Copies of ranges. What crosses from one piece of a tensor to the next is cut there. */
+/** Copies of ranges, which are cut where they cross from one piece of a tensor to the next; and copies between layouts. */
 import type { Place } from "../../backend.js";
-import { type Dispatch, grid, type Lowerings, pieceLength, WINDOW_UNIT, type Window } from "../dispatch.js";
+import { type Dispatch, grid, type Lowerings, pieceLength, WINDOW_UNIT, type Window, whole } from "../dispatch.js";
 import source from "./copy.wgsl.js";
-import { missing } from "./missing.js";
+import stridedSource from "./strided-copy.wgsl.js";
 
 const THREADS = 64;
 
@@ -37,5 +37,32 @@ export const COPY_LOWERINGS = {
       return dispatches;
     },
   },
-  stridedCopy: missing("stridedCopy"),
+  stridedCopy: {
+    dispatches({ size0, size1, size2, x: from, y: to }, { x, y }, c) {
+      const count = size0 * size1 * size2;
+      return [
+        {
+          name: "stridedCopy",
+          source: stridedSource,
+          constants: {
+            COUNT: count,
+            SIZE1: size1,
+            SIZE2: size2,
+            X_BEGIN: from.begin,
+            X_STRIDE0: from.stride0,
+            X_STRIDE1: from.stride1,
+            X_STRIDE2: from.stride2,
+            Y_BEGIN: to.begin,
+            Y_STRIDE0: to.stride0,
+            Y_STRIDE1: to.stride1,
+            Y_STRIDE2: to.stride2,
+          },
+          tensors: { x: { ...whole(x), element: "u32" }, y: { ...whole(y), element: "u32" } },
+          writes: ["y"],
+          uniforms: {},
+          workgroups: grid(Math.ceil(count / THREADS), c),
+        },
+      ];
+    },
+  },
 } satisfies Lowerings;
