@@ -68,6 +68,8 @@ function runFolder(folder, suites) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ["--import", "tsx", ...uvu], {
       cwd: root,
+      // Bits and errors are those of wasm where a test asks for nothing else, whatever GPU this machine has.
+      env: { VERYDEEP_BACKEND: "wasm", ...process.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";

@@ -5,12 +5,17 @@
 import type { Backend, Tier } from "./backend/backend.js";
 import type { WasmHost } from "./backend/wasm/host.js";
 import type { TierChoice } from "./backend/wasm/tiers.js";
+import type { GpuFacts } from "./backend/webgpu/automatic.js";
 import type { GpuHost } from "./backend/webgpu/host.js";
 import { Engine } from "./core/engine.js";
 import { UsageError } from "./core/errors.js";
 
+export type { GpuFacts };
+
 /** What an engine needs of where it runs. */
 export interface Host extends WasmHost, GpuHost {
+  /** The backend that the user's surroundings ask for (VERYDEEP_BACKEND in Node), where the caller asks for none. */
+  preferredBackend(): string | undefined;
   /** Threads where the caller asks for no number. */
   defaultThreads(): Promise<number>;
   /** Frees what dropped models hold, as far as the host can: called when tensor memory is full. */
@@ -19,8 +24,17 @@ export interface Host extends WasmHost, GpuHost {
 
 /** What createEngine takes; all optional. */
 export interface EngineOptions {
-  /** `wasm` (default), `webgpu`, or `reference`: plain loops, for checks. */
-  readonly backend?: "wasm" | "webgpu" | "reference";
+  /**
+   * `auto` (default): webgpu where there is a GPU and the work is large enough to gain (`macs`), else wasm; wasm wherever something is asked
+   * for that only wasm has: threads, a tier, deterministic. Or `wasm`, `webgpu` (any adapter, software too), `reference`: plain loops, for
+   * checks. In Node the variable VERYDEEP_BACKEND is asked before `auto`.
+   */
+  readonly backend?: "auto" | "wasm" | "webgpu" | "reference";
+  /**
+   * What is to run at once, in multiply-accumulates: a net's (`netTotals`) times the batch; three times that for training. `auto` looks at
+   * it. Default: as much as a GPU is worth having for.
+   */
+  readonly macs?: number;
   /** Threads that compute; default: all that this process or page may use. Results do not depend on it. */
   readonly threads?: number;
   /**
@@ -108,39 +122,72 @@ export async function hostFacts(host: Host): Promise<HostFacts> {
   return { tiers: await possibleTiers(host), tier: defaultTier(), threads, memoryMaxBytes: maxBytes };
 }
 
+/** Looks for a host's GPU, measures it where that was not done before, and tells what `auto` makes of it. */
+export async function gpuFacts(host: Host): Promise<GpuFacts> {
+  const { describeGpu } = await import("./backend/webgpu/automatic.js");
+  return describeGpu(host, await host.defaultThreads());
+}
+
 async function createBackend(host: Host, options: EngineOptions): Promise<Backend> {
-  const { backend = "wasm", precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
-  const { tier = "auto", deterministic = false } = options;
-  checkChoice("backend", backend, ["wasm", "webgpu", "reference"]);
+  const { precision = "float32", convAlgorithm = "auto", memoryMaxBytes, arenaBaseBytes } = options;
+  const { tier = "auto", deterministic = false, gpuLimits = "adapter", macs = Number.POSITIVE_INFINITY } = options;
+  const backend = wantedBackend(host, options);
   checkChoice("precision", precision, ["float32", "float64", "f16"]);
   checkChoice("convAlgorithm", convAlgorithm, ["auto", "exact", "im2col", "winograd2", "winograd4", "winograd6"]);
   checkChoice("tier", tier, ["auto", "plain", "relaxed", "turbo"]);
+  checkChoice("gpuLimits", gpuLimits, ["default", "adapter"]);
   checkTogether(options);
   checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");
   checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, 2 ** 32, "Leave it out for all there is.");
   checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
+  if (!(macs >= 0)) throw new UsageError(`createEngine: macs must be a number from 0 (macs ${macs}). Leave it out.`);
+  const most = memoryMaxBytes === undefined ? {} : { memoryMaxBytes };
   if (backend === "reference") {
     const { ReferenceBackend } = await import("./backend/reference/reference-backend.js");
     return new ReferenceBackend(precision === "float64" ? precision : "float32");
   }
-  if (backend === "webgpu") {
-    const { WebGpuBackend } = await import("./backend/webgpu/webgpu-backend.js");
-    return WebGpuBackend.create(host, {
-      limits: options.gpuLimits ?? "adapter",
+  if (backend === "webgpu" || backend === "auto") {
+    const gpu = {
+      limits: gpuLimits,
       precision: precision === "f16" ? precision : "float32",
       convAlgorithm,
-      ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
-    });
+      ...most,
+    } as const;
+    if (backend === "webgpu") {
+      const { WebGpuBackend } = await import("./backend/webgpu/webgpu-backend.js");
+      return WebGpuBackend.create(host, gpu);
+    }
+    const { chooseBackend } = await import("./backend/webgpu/automatic.js");
+    const { opened } = await chooseBackend(host, { macs, threads: await host.defaultThreads() }, gpu);
+    if (opened !== null) return opened;
   }
   const { WasmBackend } = await import("./backend/wasm/wasm-backend.js");
   return WasmBackend.create(host, {
     threads: options.threads ?? (await host.defaultThreads()),
     convAlgorithm,
     tier: deterministic ? "plain" : tier,
-    ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+    ...most,
     // The arena hands out whole cache lines.
     ...(arenaBaseBytes === undefined ? {} : { arenaBaseBytes: Math.ceil(arenaBaseBytes / 64) * 64 }),
   });
+}
+
+const BACKENDS = ["auto", "wasm", "webgpu", "reference"] as const;
+
+/** What the caller asks for, by name or by what only wasm has; then what the surroundings do. */
+function wantedBackend(host: Host, options: EngineOptions): (typeof BACKENDS)[number] {
+  const { backend, threads, tier = "auto", deterministic, arenaBaseBytes } = options;
+  if (backend !== undefined) checkChoice("backend", backend, BACKENDS);
+  const wasmOnly = threads !== undefined || tier !== "auto" || deterministic === true || arenaBaseBytes !== undefined;
+  if (backend !== undefined && backend !== "auto") return backend;
+  if (wasmOnly) return "wasm";
+  const preferred = host.preferredBackend();
+  if (backend !== undefined || preferred === undefined) return "auto";
+  const found = BACKENDS.find((name) => name === preferred);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `createEngine: there is no such backend (VERYDEEP_BACKEND ${preferred}). Use auto, wasm, webgpu or reference.`,
+  );
 }
 
 const PAGE_BYTES = 65536;
@@ -153,13 +200,13 @@ function checkChoice(name: string, value: string, choices: readonly string[]): v
 }
 
 /** @throws UsageError for options that contradict each other. */
-function checkTogether({ backend = "wasm", tier = "auto", deterministic = false }: EngineOptions): void {
+function checkTogether({ backend = "auto", tier = "auto", deterministic = false }: EngineOptions): void {
   if (typeof deterministic !== "boolean") {
     throw new UsageError(
       `createEngine: deterministic is true or false (deterministic ${String(deterministic)}). Leave it out for false.`,
     );
   }
-  if (deterministic && backend !== "wasm") {
+  if (deterministic && backend !== "wasm" && backend !== "auto") {
     throw new UsageError(
       `createEngine: deterministic engines run on the wasm backend (backend ${backend}). Leave one of the two out.`,
     );
@@ -169,8 +216,8 @@ function checkTogether({ backend = "wasm", tier = "auto", deterministic = false 
       `createEngine: deterministic engines run in the plain tier (tier ${tier}). Leave one of the two out.`,
     );
   }
-  if (backend === "reference" && tier !== "auto") {
-    throw new UsageError(`createEngine: the reference backend has no tiers (tier ${tier}). Leave tier out.`);
+  if ((backend === "reference" || backend === "webgpu") && tier !== "auto") {
+    throw new UsageError(`createEngine: the ${backend} backend has no tiers (tier ${tier}). Leave tier out.`);
   }
 }
 

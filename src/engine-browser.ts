@@ -24,14 +24,34 @@ const BROWSER: Host = {
   },
   // A page cannot ask its collector for anything; a turn lets finalizers run that are due.
   collectGarbage: () => new Promise((resolve) => setTimeout(resolve, 0)),
+  preferredBackend: () => undefined,
   async findGpu() {
     return navigator.gpu
       ? { gpu: navigator.gpu }
       : { reason: "this browser has no WebGPU, or not on this page: it needs https" };
   },
-  recall: async () => null,
-  remember: async () => {},
+  recall,
+  remember,
 };
+
+/** The browser's storage of responses, which workers have too; null where the page may not have it. */
+async function notes(): Promise<Cache | null> {
+  return typeof caches === "undefined" ? null : caches.open("verydeep").catch(() => null);
+}
+
+function noteAddress(name: string): string {
+  return `/verydeep-notes/${encodeURIComponent(name)}`;
+}
+
+async function recall(name: string): Promise<string | null> {
+  const found = await (await notes())?.match(noteAddress(name)).catch(() => undefined);
+  return (await found?.text()) ?? null;
+}
+
+async function remember(name: string, text: string): Promise<void> {
+  // It is measured again next time where there is no room.
+  await (await notes())?.put(noteAddress(name), new Response(text)).catch(() => {});
+}
 
 /**
  * Makes an engine. Its threads are by default as many as the processor has where the page is isolated from other sites

@@ -4,12 +4,14 @@ import {
   createEngineOn,
   createPlanningEngine,
   type EngineOptions,
+  type GpuFacts,
+  gpuFacts,
   type HostFacts,
   hostFacts,
 } from "./create-engine.js";
 import { NODE } from "./node-host.js";
 
-export type { EngineOptions, PlanningOptions } from "./create-engine.js";
+export type { EngineOptions, GpuFacts, PlanningOptions } from "./create-engine.js";
 export { createPlanningEngine };
 
 /**
@@ -18,6 +20,11 @@ export { createPlanningEngine };
  */
 export function createEngine(options: EngineOptions = {}): Promise<Engine> {
   return createEngineOn(NODE, options);
+}
+
+/** What this machine's GPU is, and what `auto` makes of it. Opens it, and measures it the first time. */
+export function describeGpu(): Promise<GpuFacts> {
+  return gpuFacts(NODE);
 }
 
 /** What this machine offers to engines. */

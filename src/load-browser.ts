@@ -1,8 +1,7 @@
 /** `load` in browsers: a net from an address, bytes, or files that the user chose, ready to classify pictures. load.ts is Node's. */
-import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
+import { type LoadOptions as CommonOptions, makePictureNet, type OwnEngineOptions } from "./classify/make-net.js";
 import type { PictureNet } from "./classify/picture-net.js";
 import { DataError, UsageError, WeightsError } from "./core/errors.js";
-import type { EngineOptions } from "./create-engine.js";
 import { createEngine } from "./engine-browser.js";
 import { openWeights } from "./formats/open-weights.js";
 import { blobReader } from "./io/blob-bytes.js";
@@ -21,7 +20,7 @@ export type PictureInput = string | URL | Uint8Array | Blob | ImageData | Pictur
 export type LoadedNet = PictureNet<PictureInput>;
 
 /** What the file does not say, and how to compute. */
-export interface LoadOptions extends CommonOptions, Pick<EngineOptions, "threads" | "tier" | "deterministic"> {}
+export interface LoadOptions extends CommonOptions, OwnEngineOptions {}
 
 /**
  * Loads the net of a weights file: safetensors, PyTorch, ONNX, Keras, TensorFlow.js layers or Caffe.
@@ -30,7 +29,7 @@ export interface LoadOptions extends CommonOptions, Pick<EngineOptions, "threads
  */
 export async function load(weights: WeightsInput, options: LoadOptions = {}): Promise<LoadedNet> {
   return makePictureNet(async () => openWeights(await readerOf(weights)), options, {
-    createEngine: () => createEngine(options),
+    createEngine,
     openPicture,
   });
 }

@@ -3,10 +3,9 @@
  * and formats/plan-net.ts, what the net does from classify/picture-net.ts; load-browser.ts is the same for browsers.
  */
 import { fileURLToPath } from "node:url";
-import { type LoadOptions as CommonOptions, makePictureNet } from "./classify/make-net.js";
+import { type LoadOptions as CommonOptions, makePictureNet, type OwnEngineOptions } from "./classify/make-net.js";
 import type { PictureNet } from "./classify/picture-net.js";
 import { DataError, UsageError, WeightsError } from "./core/errors.js";
-import type { EngineOptions } from "./create-engine.js";
 import { createEngine } from "./engine.js";
 import { openWeights } from "./formats/open-weights.js";
 import { blobReader } from "./io/blob-bytes.js";
@@ -30,7 +29,7 @@ export type PictureInput = string | URL | Uint8Array | Blob | Picture;
 export type LoadedNet = PictureNet<PictureInput>;
 
 /** What the file does not say, and how to compute. */
-export interface LoadOptions extends CommonOptions, Pick<EngineOptions, "threads" | "tier" | "deterministic"> {}
+export interface LoadOptions extends CommonOptions, OwnEngineOptions {}
 
 /**
  * Loads the net of a weights file: safetensors, PyTorch, ONNX, Keras, TensorFlow.js layers or Caffe.
@@ -43,16 +42,7 @@ export interface LoadOptions extends CommonOptions, Pick<EngineOptions, "threads
  * make no sense.
  */
 export async function load(weights: WeightsInput, options: LoadOptions = {}): Promise<LoadedNet> {
-  const { threads, tier, deterministic } = options;
-  const engineOptions = {
-    ...(threads !== undefined && { threads }),
-    ...(tier !== undefined && { tier }),
-    ...(deterministic !== undefined && { deterministic }),
-  };
-  return makePictureNet(() => openWeightsInput(weights), options, {
-    createEngine: () => createEngine(engineOptions),
-    openPicture,
-  });
+  return makePictureNet(() => openWeightsInput(weights), options, { createEngine, openPicture });
 }
 
 /** Opens what `load` takes for weights, without a look at what net it is. */

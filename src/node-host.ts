@@ -4,6 +4,7 @@ import { PoolExecutor } from "./backend/wasm/pool.js";
 import { collectGarbage } from "./collect.js";
 import { availableThreads } from "./cpu-quota.js";
 import { type Host, MAX_THREADS } from "./create-engine.js";
+import { recallNote, rememberNote } from "./notes.js";
 
 /** Deno and Bun say that they are some Node too, but their V8 (or none) is their own business. */
 const IS_NODE = process.versions.bun === undefined && process.versions.deno === undefined;
@@ -29,8 +30,9 @@ export const NODE: Host = {
   },
   collectGarbage,
   findGpu,
-  recall: async () => null,
-  remember: async () => {},
+  preferredBackend: () => process.env.VERYDEEP_BACKEND || undefined,
+  recall: recallNote,
+  remember: rememberNote,
 };
 
 /** One for the process: its devices are gone when it is collected. */

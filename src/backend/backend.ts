@@ -440,6 +440,12 @@ export type Place = Room & {
   readonly dtype: DataType;
 };
 
+/** What there is to know of a tensor before it has a place. */
+export interface TensorFacts {
+  readonly length: number;
+  readonly dtype: DataType;
+}
+
 /** Host values that go into a tensor before the plan's first call. */
 export interface Upload {
   readonly place: Place;
@@ -559,6 +565,8 @@ export interface Backend {
   readonly slotRules: SlotRules;
   /** Bytes of `length` elements. */
   sizeBytes(length: number, dtype: DataType): number;
+  /** Called with a program's calls before their memory is planned: a backend may measure which way to compute them is fastest. */
+  prepare(calls: readonly KernelCall<TensorFacts>[]): Promise<void>;
   /** Shared scratch memory that a call of this kernel needs. */
   scratchBytes(call: KernelCall<unknown>): number;
   /** What a call of this kernel makes of its weight alone and works on; null where nothing is worth keeping. */

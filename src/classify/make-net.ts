@@ -1,11 +1,13 @@
 /** From an open weights file to a net that classifies: the steps that Node and browsers share. The hosts' own are load.ts, load-browser.ts. */
 import type { Engine } from "../core/engine.js";
 import { UsageError } from "../core/errors.js";
+import type { EngineOptions } from "../create-engine.js";
 import { imagenetNames } from "../data/imagenet.js";
-import { type LoadNetOptions, loadNet } from "../formats/load-net.js";
-import type { NetPlan } from "../formats/plan-net.js";
+import { fillPlanned, type LoadNetOptions } from "../formats/load-net.js";
+import { type NetPlan, planNet } from "../formats/plan-net.js";
 import type { VggMetadata } from "../io/model-format.js";
 import type { WeightsFile } from "../io/weights-file.js";
+import { netTotals } from "../models/net-config.js";
 import { vggLayers } from "../models/vgg-config.js";
 import type { Module } from "../nn/module.js";
 import type { Picture } from "../pictures/pixels.js";
@@ -22,9 +24,15 @@ export interface LoadOptions extends LoadNetOptions {
   readonly batch?: number | undefined;
 }
 
+/** How the engine of its own is made, where none is given: as createEngine takes it. */
+export type OwnEngineOptions = Pick<
+  EngineOptions,
+  "backend" | "threads" | "tier" | "deterministic" | "precision" | "keepTransformedWeights"
+>;
+
 /** What a host brings. */
 export interface LoadHost<P> {
-  readonly createEngine: () => Promise<Engine>;
+  readonly createEngine: (options: EngineOptions) => Promise<Engine>;
   readonly openPicture: (picture: P) => Promise<Picture>;
 }
 
@@ -35,7 +43,7 @@ const IMAGENET_CLASSES = 1000;
 /** Opens, builds, fills; whatever fails, the file is closed, and the engine if it was made here. */
 export async function makePictureNet<P>(
   open: () => Promise<WeightsFile>,
-  options: LoadOptions,
+  options: LoadOptions & OwnEngineOptions,
   host: LoadHost<P>,
 ): Promise<PictureNet<P>> {
   const { batch = DEFAULT_BATCH } = options;
@@ -45,8 +53,9 @@ export async function makePictureNet<P>(
   const file = await open();
   let engine: Engine | null = null;
   try {
-    engine = options.engine ?? (await host.createEngine());
-    const { model, plan } = await loadNet(file, engine, options);
+    const plan = planNet(file, options);
+    engine = options.engine ?? (await host.createEngine(ownEngine(options, netTotals(plan.layers).macs * batch)));
+    const model = await fillPlanned(file, plan, engine, options.linearWeights);
     const { layers, inputShape, vgg, preprocessing, about, notes } = plan;
     const classes = await classNames(plan);
     const how = { openPicture: host.openPicture, batch, ownsEngine: !options.engine };
@@ -57,6 +66,20 @@ export async function makePictureNet<P>(
   } finally {
     await file.close();
   }
+}
+
+/** The options of an engine for a net; what was not asked for is left out. */
+function ownEngine(options: OwnEngineOptions, macs: number): EngineOptions {
+  const { backend, threads, tier, deterministic, precision, keepTransformedWeights } = options;
+  return {
+    macs,
+    ...(backend !== undefined && { backend }),
+    ...(threads !== undefined && { threads }),
+    ...(tier !== undefined && { tier }),
+    ...(deterministic !== undefined && { deterministic }),
+    ...(precision !== undefined && { precision }),
+    ...(keepTransformedWeights !== undefined && { keepTransformedWeights }),
+  };
 }
 
 /** The VGG net that is being trained, as one that classifies. */

@@ -58,7 +58,8 @@ export function addClassify(program: Command, output: Output, exit: (code: numbe
       const { openClassifier } = await import("./open-classifier.js");
       const classifier = await openClassifier(weights, {
         ...(await planOptions(rest)),
-        tier: tierOf(rest) ?? "auto",
+        backend: rest.backend,
+        tier: tierOf(rest),
         linearWeights,
         singlePicture: pictures.length === 1,
       });

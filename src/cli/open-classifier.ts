@@ -1,16 +1,17 @@
 /** Binds `classify` to the engine. Loaded by that command; apart from session.ts because starting is most of what it does. */
 
 import type { ClassifyOptions } from "../classify/picture-net.js";
-import { createEngine } from "../engine.js";
 import type { PlanOptions } from "../formats/plan-net.js";
 import { load } from "../load.js";
 import type { LinearWeights } from "../models/build-layer.js";
-import type { TierName } from "../runs/request.js";
+import type { BackendName, TierName } from "../runs/request.js";
+import { engineOptions } from "./threads.js";
 import type { Classifier } from "./work.js";
 
 /** How to open a net for pictures. */
 export interface OpenClassifierOptions extends PlanOptions {
-  readonly tier: TierName;
+  readonly backend: BackendName | undefined;
+  readonly tier: TierName | undefined;
   readonly linearWeights: LinearWeights | undefined;
   /** Nothing is made that would pay at the next picture. */
   readonly singlePicture: boolean;
@@ -25,21 +26,9 @@ export interface OpenClassifier extends Classifier {
 }
 
 /** Starts an engine and loads the net of a weights file. */
-export async function openClassifier(
+export function openClassifier(
   weights: string,
-  { tier, singlePicture, ...options }: OpenClassifierOptions,
+  { backend, tier, singlePicture, ...options }: OpenClassifierOptions,
 ): Promise<OpenClassifier> {
-  const engine = await createEngine({ tier, keepTransformedWeights: !singlePicture });
-  try {
-    const net = await load(weights, { ...options, engine });
-    return {
-      notes: net.notes,
-      checkOptions: (how) => net.checkOptions(how),
-      classify: (picture, how) => net.classify(picture, how),
-      close: () => engine.close(),
-    };
-  } catch (error) {
-    await engine.close();
-    throw error;
-  }
+  return load(weights, { ...options, ...engineOptions({ backend, tier }), keepTransformedWeights: !singlePicture });
 }

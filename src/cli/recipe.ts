@@ -8,12 +8,12 @@ import path from "node:path";
 import { UsageError } from "../core/errors.js";
 import { checkWritable, explainFileError, makeFreeFolder, writeFileAtomically } from "../io/atomic-file.js";
 import { paperStages, type Stage } from "../runs/recipe.js";
-import { parseRequest, type TierName } from "../runs/request.js";
+import { type BackendName, parseRequest, type TierName } from "../runs/request.js";
 import { RunFolder } from "../runs/run-folder.js";
 import type { Output } from "./output.js";
 import { runTrain } from "./run-train.js";
 import { wantedFolder } from "./runs.js";
-import { tierOf } from "./threads.js";
+import { resumedRequest } from "./threads.js";
 import { DEFAULT_SETTINGS, givenRequest, settingsOf, type TrainArguments } from "./train-options.js";
 import type { OpenTrainSession } from "./work.js";
 
@@ -70,8 +70,8 @@ async function runStages(
   open: OpenTrainSession,
 ): Promise<number> {
   const weightsOf = (place: number): string => path.join(folder, `${stages[place].name}.safetensors`);
-  /** All stages are computed in the tier of the first, unless another is asked for. */
-  let tier: TierName | undefined;
+  /** All stages are computed as the one before, on its backend and in its tier, unless others are asked for. */
+  let before: Computed | null = null;
   for (const [place, { name, request, from }] of stages.entries()) {
     const stageFolder = path.join(folder, name);
     output.line(`stage     ${place + 1}/${stages.length}: ${output.paint.bold(name)}`);
@@ -79,15 +79,17 @@ async function runStages(
     const earlier = await openEarlier(stageFolder);
     if (earlier && (await earlier.result())) {
       output.line("done      before");
-      tier = (await earlier.tier()) ?? tier;
+      before = await computedBy(earlier);
       continue;
     }
-    tier = tierOf(args) ?? (await earlier?.tier()) ?? tier ?? request.tier;
-    const complete = { ...request, tier, ...(from === null ? {} : { initFrom: weightsOf(from) }) };
+    if (earlier) before = await computedBy(earlier);
+    const asked = resumedRequest(before === null ? request : { ...request, ...before }, args, before?.tier ?? null);
+    const complete = { ...asked, ...(from === null ? {} : { initFrom: weightsOf(from) }) };
     const settings = settingsOf(args, earlier ?? { wanted: stageFolder }, weightsOf(place));
     const last = place === stages.length - 1;
     const code = await runTrain(complete, settings, last ? args.demo : undefined, output, open);
-    tier = (await (await openEarlier(stageFolder))?.tier()) ?? tier;
+    const done = await openEarlier(stageFolder);
+    if (done) before = await computedBy(done);
     if (code !== 0) {
       output.line(`go on     verydeep train --resume ${folder}`);
       return code;
@@ -106,6 +108,17 @@ async function runStages(
 /** The folder of a stage that has begun; null where it has not, or was ended before it could be taken up. */
 async function openEarlier(folder: string): Promise<RunFolder | null> {
   return existsSync(path.join(folder, "config.json")) ? RunFolder.open(folder) : null;
+}
+
+/** What a stage was computed by. */
+interface Computed {
+  readonly backend: BackendName;
+  readonly tier: TierName;
+}
+
+async function computedBy(folder: RunFolder): Promise<Computed> {
+  const { backend, tier } = parseRequest(folder.section("request"), folder.file("config.json"));
+  return { backend, tier: (await folder.tier()) ?? tier };
 }
 
 function parseRecipe(text: string, file: string): Recipe {

@@ -2,6 +2,7 @@
 import { createEngine } from "../engine.js";
 import { checkWritable, writeFileAtomically } from "../io/atomic-file.js";
 import { Net } from "../models/net.js";
+import { netTotals } from "../models/net-config.js";
 import { isNetName } from "../models/nets.js";
 import { glorotUniform } from "../nn/init.js";
 import { kernelProfiles, median, type ProfiledRun, profileNet } from "../profile/net-profile.js";
@@ -12,7 +13,7 @@ import type { Output } from "./output.js";
 import type { ProfileOptions } from "./profile.js";
 import { gflopsOf, layerName, layerRecords, type MeasuredNet, profileLines, rounded } from "./profile-table.js";
 import type { Shown } from "./summary.js";
-import { tierOf } from "./threads.js";
+import { engineOptions, tierOf } from "./threads.js";
 
 const NOTE = `\
 GFLOP/s: two for each multiply-accumulate of the direct method; Winograd needs fewer, so it may pass 100 % of the peak.
@@ -24,7 +25,9 @@ interface Facts {
   readonly input: number;
   readonly batch: number;
   readonly threads: number;
-  readonly tier: string;
+  readonly backend: string;
+  /** Of wasm's kernels; null on other backends. */
+  readonly tier: string | null;
   readonly train: boolean;
 }
 
@@ -52,12 +55,11 @@ interface Measurement {
 }
 
 async function measure(net: Shown, options: ProfileOptions, output: Output): Promise<Measurement> {
-  const { batch, threads, train } = options;
-  const tier = tierOf(options);
+  const { batch, threads, train, backend } = options;
   const { inputSize, classes, layers } = net;
   const engine = await createEngine({
-    ...(threads === undefined ? {} : { threads }),
-    ...(tier === undefined ? {} : { tier }),
+    ...engineOptions({ backend, tier: tierOf(options), threads }),
+    macs: netTotals(layers).macs * batch * (train ? 3 : 1),
   });
   const progress = output.progress("profile", options.runs);
   try {
@@ -79,7 +81,7 @@ async function measure(net: Shown, options: ProfileOptions, output: Output): Pro
     return {
       facts: {
         ...{ config: net.name, input: inputSize, batch, threads: engine.threads },
-        ...{ tier: engine.tier ?? "plain", train },
+        ...{ backend: engine.backend.name, tier: engine.tier, train },
       },
       runs,
       measured: { kernels: kernelProfiles(runs), msMedian, peakGflops, paperNames },
@@ -98,9 +100,16 @@ function traceOf(
 ): ChromeTrace {
   const distance = ({ ms }: ProfiledRun): number => Math.abs(ms - msMedian);
   const { calls } = runs.reduce((a, b) => (distance(b) < distance(a) ? b : a));
-  const { config, input, batch, train, ...rest } = facts;
+  const { config, input, batch, train, tier, ...rest } = facts;
   const title = `verydeep ${config} ${batch}x3x${input}x${input} ${train ? "training step" : "forward"}`;
-  const about = { title, ...rest, peakGflops: rounded(peakGflops), platform: process.platform, node: process.version };
+  const about = {
+    title,
+    ...rest,
+    ...(tier === null ? {} : { tier }),
+    peakGflops: rounded(peakGflops),
+    platform: process.platform,
+    node: process.version,
+  };
   return chromeTrace(calls, about, (call) => layerName(call, paperNames));
 }
 
@@ -124,10 +133,11 @@ function tell(
   });
 
   const { bold, dim } = output.paint;
-  const { input, batch, threads, tier, train } = facts;
+  const { input, batch, threads, backend, tier, train } = facts;
+  const computer = tier === null ? backend : `${threads} ${threads === 1 ? "thread" : "threads"}, tier ${tier}`;
   const what = train ? "training step" : "forward";
   output.line(
-    `${bold(isNetName(net.name) ? net.name : net.about)}, ${what}, ${batch}x3x${input}x${input}: ${threads} ${threads === 1 ? "thread" : "threads"}, tier ${tier}, Node ${process.versions.node}`,
+    `${bold(isNetName(net.name) ? net.name : net.about)}, ${what}, ${batch}x3x${input}x${input}: ${computer}, Node ${process.versions.node}`,
   );
   const paint = { head: dim, phase: bold, row: (text: string) => text, total: bold };
   for (const { kind, text } of profileLines(measured)) output.line(paint[kind](text));

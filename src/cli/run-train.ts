@@ -144,13 +144,13 @@ async function* untilAborted<T>(records: AsyncIterable<T>, signal: AbortSignal):
 /** What is about to happen. */
 export function headerLines(facts: TrainFacts, request: TrainRequest): string[] {
   const { trainCount, validationCount, testCount, inputSize: side } = facts;
-  const backend = facts.tier === null ? request.backend : `${request.backend} ${facts.tier}`;
   const threads = facts.threads === 1 ? "1 thread" : `${facts.threads} threads`;
+  const computer = facts.tier === null ? facts.backend : `${facts.backend} ${facts.tier}, ${threads}`;
   return [
     `net       VGG ${facts.config}${request.batchNorm ? " with batch normalisation" : ""}, width ${request.width}, input 3x${side}x${side}: ${grouped(facts.params)} parameters`,
     `data      ${facts.dataName}: ${grouped(trainCount)} to learn, ${grouped(validationCount)} to validate, ` +
       `${grouped(testCount)} to test, ${facts.classCount} classes`,
-    `run       ${request.epochs} epochs, batch ${request.batch}, lr ${request.lr}, seed ${request.seed}, ${backend}, ${threads}`,
+    `run       ${request.epochs} epochs, batch ${request.batch}, lr ${request.lr}, seed ${request.seed}, ${computer}`,
     ...facts.notes.map((note) => `note      ${note}`),
   ];
 }

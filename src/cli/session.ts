@@ -5,7 +5,7 @@
 import path from "node:path";
 import { pictureNetOfVgg } from "../classify/make-net.js";
 import type { Engine } from "../core/engine.js";
-import { DataError, UsageError, WeightsError } from "../core/errors.js";
+import { BackendError, DataError, UsageError, WeightsError } from "../core/errors.js";
 import { type DataSplits, isInMemory, type Normalise } from "../data/dataset.js";
 import { openData } from "../data/open-data.js";
 import type { ReadingOptions } from "../data/picture-reader.js";
@@ -24,11 +24,12 @@ import { readPicture } from "../pictures/picture-file.js";
 import { keepRun } from "../runs/keep-run.js";
 import { initialiserOf, optimiserOf, scheduleOf, stopOf, viewOf } from "../runs/options.js";
 import { reportRun } from "../runs/report-run.js";
-import type { RunTier, TrainRequest } from "../runs/request.js";
+import { BACKENDS, type BackendName, parseRequest, type RunTier, type TrainRequest } from "../runs/request.js";
 import { RunFolder } from "../runs/run-folder.js";
 import { parseStatistics } from "../runs/statistics.js";
 import { evaluate, evaluationView } from "../train/evaluate.js";
 import { TrainingRun } from "../train/training-run.js";
+import { engineOptions } from "./threads.js";
 import type { TrainSession, TrainSettings } from "./work.js";
 
 /** Starts an engine, reads the data, builds the net, and takes an earlier run up where it stood. */
@@ -47,12 +48,16 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
   const normalise: Normalise = { mean, std };
   const metadata = metadataOf(request, data, inputSize, normalise);
   const net = { ...metadata, classes: metadata.classes.length };
-  const { params } = vggTotals(vggLayers(metadata.config, net));
+  const { params, macs } = vggTotals(vggLayers(metadata.config, net));
   const { seed, epochs, batch, microBatch, lr } = request;
-  const engine = await startEngine(request, settings, earlier !== null);
+  // Forward, and two products backward.
+  const engine = await startEngine(request, settings, 3 * macs * (microBatch ?? batch), earlier !== null);
   try {
     const before = await earlier?.tier();
-    if (before && engine.tier && bitsOf(before) !== bitsOf(engine.tier)) {
+    const computedOn = earlier && parseRequest(earlier.section("request"), earlier.file("config.json")).backend;
+    if (computedOn && computedOn !== backendOf(engine)) {
+      notes.push(`goes on on ${backendOf(engine)}, began on ${computedOn}: other bits than without the stop`);
+    } else if (before && engine.tier && bitsOf(before) !== bitsOf(engine.tier)) {
       notes.push(`goes on in tier ${engine.tier}, was computed in ${before}: other bits than without the stop`);
     }
     const model = vgg(metadata.config, { ...net, seed, init: initialiserOf(request.init) }, engine);
@@ -81,7 +86,8 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
     } else if (request.initFrom !== null) {
       notes.push(await startFrom(request.initFrom, model, metadata));
     }
-    const folder = await openFolder({ ...request, tier: engine.tier ?? "auto" }, settings, statistics, data);
+    const began: TrainRequest = { ...request, backend: backendOf(engine), tier: engine.tier ?? "auto" };
+    const folder = await openFolder(began, settings, statistics, data);
     const save = (file: string): Promise<void> => saveModel(file, model, metadata);
     const classifier = pictureNetOfVgg(model, metadata, engine, readPicture);
     return {
@@ -97,6 +103,7 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
         validationCount: data.validation.labels.length,
         testCount: data.test.labels.length,
         threads: engine.threads,
+        backend: backendOf(engine),
         tier: engine.tier,
         folder: folder?.path ?? null,
         notes,
@@ -133,20 +140,30 @@ export async function openTrainSession(asked: TrainRequest, settings: TrainSetti
   }
 }
 
-/** @throws UsageError where the tier cannot run here, which may be that of a run begun elsewhere. */
+/** @throws UsageError where the backend or tier cannot run here, which may be that of a run begun elsewhere. */
 async function startEngine(
   { backend, tier }: TrainRequest,
   { threads }: TrainSettings,
+  macs: number,
   isEarlier: boolean,
 ): Promise<Engine> {
   try {
-    return await createEngine({ backend, tier, ...(threads === undefined ? {} : { threads }) });
+    return await createEngine({ ...engineOptions({ backend, tier, threads }), macs });
   } catch (error) {
-    if (!isEarlier || !(error instanceof UsageError)) throw error;
-    throw new UsageError(
-      `train: a run goes on in the tier that computed it, unless --tier names another. ${error.message}`,
-    );
+    if (!isEarlier || !(error instanceof UsageError || error instanceof BackendError)) throw error;
+    const rule =
+      backend === "webgpu"
+        ? "on the backend that computed it, unless --backend names another"
+        : "in the tier that computed it, unless --tier names another";
+    throw new UsageError(`train: a run goes on ${rule}. ${error.message}`);
   }
+}
+
+/** The engine's backend, by the name that a request has for it. */
+function backendOf({ backend: { name } }: Engine): BackendName {
+  const found = BACKENDS.find((known) => known === name);
+  if (found !== undefined) return found;
+  throw new UsageError(`train: runs are not kept of such a backend (backend ${name}). Use ${BACKENDS.join(", ")}.`);
 }
 
 /** Tiers of one kind give the same bits. */

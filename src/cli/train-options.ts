@@ -11,7 +11,7 @@ import { DEFAULT_REQUEST, OPTIMISERS, SCHEDULES, type TrainRequest } from "../ru
 import { RunFolder } from "../runs/run-folder.js";
 import type { Command } from "../vendor/command-line.js";
 import { parseNumber, parseWhole } from "./numbers.js";
-import { addTierOptions, parseBackend, parseThreads, type TierArguments, tierOf } from "./threads.js";
+import { addTierOptions, parseThreads, type TierArguments, tierOf } from "./threads.js";
 import type { TrainSettings } from "./work.js";
 
 const MAX_SEED = 2 ** 32 - 1;
@@ -107,7 +107,6 @@ export function addTrainOptions(command: Command): Command {
     .option("--keep <n>", `checkpoints that stay (default: ${DEFAULT_SETTINGS.keep})`, whole("--keep", 1, 10_000))
     .option("--resume [folder]", "go on with an earlier run (default: the newest in runs/)")
     .option("--threads <n>", "worker threads (default: one a core)", parseThreads)
-    .option("--backend <name>", `wasm, or reference (plain loops, slow) (default: ${d.backend})`, parseBackend)
     .option(
       "--workers <n>",
       `threads that decode pictures (default: ${DEFAULT_SETTINGS.workers})`,
@@ -194,6 +193,7 @@ const WITH_RESUME: ReadonlySet<string> = new Set([
   "threads",
   "tier",
   "turbo",
+  "backend",
   "workers",
   "cache",
   "badPictures",

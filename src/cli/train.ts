@@ -11,7 +11,7 @@ import type { Output } from "./output.js";
 import { beginRecipe, isRecipe, resumeRecipe } from "./recipe.js";
 import { runTrain } from "./run-train.js";
 import { newestRun, RUNS, wantedFolder } from "./runs.js";
-import { tierOf } from "./threads.js";
+import { resumedRequest } from "./threads.js";
 import {
   addTrainOptions,
   checkResumeArguments,
@@ -51,7 +51,7 @@ async function trainAsAsked(args: TrainArguments, output: Output, open: OpenTrai
 async function resumeRun(place: string, args: TrainArguments, output: Output, open: OpenTrainSession): Promise<number> {
   const folder = await RunFolder.open(place);
   const asked = parseRequest(folder.section("request"), folder.file("config.json"));
-  const request = { ...asked, tier: tierOf(args) ?? (await folder.tier()) ?? asked.tier };
+  const request = resumedRequest(asked, args, await folder.tier());
   const settings = settingsOf(args, folder, args.out ?? habitsOf(folder).out);
   if (await folder.result()) {
     const { out } = habitsOf(folder);

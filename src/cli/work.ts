@@ -4,7 +4,7 @@
  */
 import type { ClassifyOptions } from "../classify/picture-net.js";
 import type { Prediction } from "../classify/predictions.js";
-import type { RunTier, TrainRequest } from "../runs/request.js";
+import type { BackendName, RunTier, TrainRequest } from "../runs/request.js";
 import type { RunFolder } from "../runs/run-folder.js";
 import type { TrainRecord } from "../train/records.js";
 
@@ -40,6 +40,7 @@ export interface TrainFacts {
   readonly validationCount: number;
   readonly testCount: number;
   readonly threads: number;
+  readonly backend: BackendName;
   /** Which kernels compute; null: the backend has no tiers. */
   readonly tier: RunTier | null;
   /** The run's folder; null: it is not kept. */

@@ -44,12 +44,12 @@ export interface PlanOptions {
 }
 
 /** @throws MemoryFullError where the kept values do not fit; whatever was taken for them is given back. */
-export function buildPlan(
+export async function buildPlan(
   backend: Backend,
   parts: readonly Program[],
   recorded: readonly RecordedCall[],
   { inspect, timed, derived: cache }: PlanOptions,
-): BuiltPlan {
+): Promise<BuiltPlan> {
   const awaited = new Set(parts.flatMap((part) => part.reads.map(({ storage }) => storage)));
   const forgotten = new Set(parts.flatMap((part) => [...part.forgotten]));
   const isObserved = (storage: Storage): boolean =>
@@ -58,6 +58,7 @@ export function buildPlan(
   const isKept = (storage: Storage): boolean =>
     storage.lifetime === "kept" && !(forgotten.has(storage) && storage.memory.buffer === null);
   const calls = inspect ? recorded : fuse(recorded, isObserved);
+  await backend.prepare(calls.map((call) => toKernelCall(call, ({ length, dtype }) => ({ length, dtype }))));
   const { lifespans, spanOf } = lifespansOf(backend, parts, calls, { isKept, awaited });
 
   // Shared scratch memory lives for one call.

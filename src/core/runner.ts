@@ -209,7 +209,7 @@ export class Runner {
   }
 
   private async placeOnce({ parts, calls }: SealedProgram, options: PlanOptions): Promise<Loaded> {
-    const built = buildPlan(this.backend, parts, calls, options);
+    const built = await buildPlan(this.backend, parts, calls, options);
     try {
       return { built, loaded: await this.backend.load(built.plan) };
     } catch (error) {

@@ -29,9 +29,19 @@ export interface LoadNetOptions extends PlanOptions {
  */
 export async function loadNet(file: WeightsFile, engine: Engine, options: LoadNetOptions = {}): Promise<FilledNet> {
   const plan = planNet(file, options);
-  const model = buildPlanned(plan, engine, options.linearWeights ?? "float32");
+  return { model: await fillPlanned(file, plan, engine, options.linearWeights), plan };
+}
+
+/** The net of a plan, in evaluation mode. @throws WeightsError for values that cannot be read. */
+export async function fillPlanned(
+  file: WeightsFile,
+  plan: NetPlan,
+  engine: Engine,
+  linearWeights: LinearWeights = "float32",
+): Promise<Module> {
+  const model = buildPlanned(plan, engine, linearWeights);
   await fillNet(file, model, plan.places);
-  return { model: model.eval(), plan };
+  return model.eval();
 }
 
 /** VGG nets have torchvision's structure, so that all that takes a VGG takes them; others are graphs. */

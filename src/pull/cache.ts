@@ -5,17 +5,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import path from "node:path";
+import { type CacheHost, cacheFolder } from "../cache-folder.js";
 import { UsageError } from "../core/errors.js";
 import { writeFileAtomically } from "../io/atomic-file.js";
 import type { ManifestEntry } from "./manifest.js";
-
-/** What says where the cache is: this process, or what a test puts in its place. */
-export interface CacheHost {
-  readonly platform: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly home: string;
-}
 
 /** What is known of a file that was checked. */
 interface Note {
@@ -24,25 +17,13 @@ interface Note {
   readonly sha256: string;
 }
 
-/**
- * The user's folder for such files: VERYDEEP_CACHE, or `verydeep` in the system's folder for caches.
- * @throws UsageError where nothing says where that is.
- */
-export function cacheFolder({ platform, env, home }: CacheHost): string {
-  if (env.VERYDEEP_CACHE) return path.resolve(env.VERYDEEP_CACHE);
-  const { posix, win32 } = path;
-  // A relative XDG_CACHE_HOME is to be ignored, says its specification.
-  if (platform === "win32" && env.LOCALAPPDATA) return win32.join(env.LOCALAPPDATA, "verydeep");
-  if (platform !== "win32" && platform !== "darwin" && env.XDG_CACHE_HOME?.startsWith("/"))
-    return posix.join(env.XDG_CACHE_HOME, "verydeep");
-  if (home === "") {
-    throw new UsageError(
-      'pull: this user has no home folder (home ""). Say where files are to be kept, in the variable VERYDEEP_CACHE.',
-    );
-  }
-  if (platform === "win32") return win32.join(home, "AppData", "Local", "verydeep");
-  if (platform === "darwin") return posix.join(home, "Library", "Caches", "verydeep");
-  return posix.join(home, ".cache", "verydeep");
+/** The user's folder for caches. @throws UsageError where nothing says where that is. */
+export function pullFolder(host: CacheHost): string {
+  const folder = cacheFolder(host);
+  if (folder !== null) return folder;
+  throw new UsageError(
+    'pull: this user has no home folder (home ""). Say where files are to be kept, in the variable VERYDEEP_CACHE.',
+  );
 }
 
 /** Whether a file can be what an entry describes, by its size and its hash. */

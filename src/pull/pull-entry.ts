@@ -7,7 +7,7 @@ import { homedir } from "node:os";
 import path from "node:path";
 import { UsageError, WeightsError } from "../core/errors.js";
 import { errorCode, explainFileError } from "../io/atomic-file.js";
-import { cacheFolder, isWhole, writeNote } from "./cache.js";
+import { isWhole, pullFolder, writeNote } from "./cache.js";
 import { DEFAULT_HABITS, type DownloadHabits, download } from "./download.js";
 import { type Lock, withLock } from "./lock.js";
 import type { ManifestEntry } from "./manifest.js";
@@ -48,7 +48,7 @@ export async function pullEntry(entry: ManifestEntry, options: PullOptions, worl
 export function folderOf(dir: string | undefined): string {
   if (dir === "") throw new UsageError('pull: the folder has no name (dir ""). Name one, or leave it out.');
   return dir === undefined
-    ? cacheFolder({ platform: process.platform, env: process.env, home: homedir() })
+    ? pullFolder({ platform: process.platform, env: process.env, home: homedir() })
     : path.resolve(dir);
 }
 

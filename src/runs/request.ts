@@ -13,7 +13,7 @@ export const SCHEDULES = ["constant", "one-cycle", "cosine", "step", "plateau"] 
 export type ScheduleName = (typeof SCHEDULES)[number];
 
 /** Backends that the command line offers. */
-export const BACKENDS = ["wasm", "reference"] as const;
+export const BACKENDS = ["auto", "wasm", "webgpu", "reference"] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 /** Tiers of the wasm backend: backend/wasm/tiers.ts. */
@@ -60,8 +60,9 @@ export interface TrainRequest {
   /** Epochs without improvement after which `plateau` divides the rate. */
   readonly patience: number;
   readonly seed: number;
+  /** `auto` only before the engine is there. */
   readonly backend: BackendName;
-  /** `auto` only before the engine is there, and with the reference backend: a run that has begun has a tier. */
+  /** `auto` only before the engine is there, and with backends other than wasm: a run that has begun has a tier. */
   readonly tier: TierName;
 }
 
@@ -93,7 +94,7 @@ export const DEFAULT_REQUEST: TrainRequest = {
   warmUp: 0,
   patience: 2,
   seed: 1,
-  backend: "wasm",
+  backend: "auto",
   tier: "auto",
 };
 

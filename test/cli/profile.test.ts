@@ -60,7 +60,17 @@ test("VGG-11 with batch norm, training: one object, each layer's phases as entri
   assert.equal([code, stderr], [0, ""]);
   const { layers, msMedian, msMin, peakGflops, gflops, ...rest } = JSON.parse(stdout);
   assert.equal(rest, {
-    ...{ config: "A", input: 32, batch: 1, threads: 2, tier: "plain", train: true, runs: 2, trace: out },
+    ...{
+      config: "A",
+      input: 32,
+      batch: 1,
+      threads: 2,
+      backend: "wasm",
+      tier: "plain",
+      train: true,
+      runs: 2,
+      trace: out,
+    },
   });
   assert.ok(0 < msMin && msMin <= msMedian && gflops > 0 && peakGflops > 0);
   assert.ok(Array.isArray(layers));

@@ -26,6 +26,7 @@ const session: TrainSession = {
     validationCount: 4,
     testCount: 4,
     threads: 2,
+    backend: "wasm",
     tier: "plain",
     folder: null,
     notes: [],

@@ -49,13 +49,13 @@ test("choices that come from a command line or JSON are checked too", async () =
       '{"convAlgorithm":"fast"}',
       "createEngine: there is no such convAlgorithm (convAlgorithm fast). Use auto, exact, im2col, winograd2, winograd4 or winograd6.",
     ],
-    ['{"precision":"half"}', "createEngine: there is no such precision (precision half). Use float32 or float64."],
+    ['{"precision":"half"}', "createEngine: there is no such precision (precision half). Use float32, float64 or f16."],
     ['{"tier":"nope"}', "createEngine: there is no such tier (tier nope). Use auto, plain, relaxed or turbo."],
     [
       '{"deterministic":"yes"}',
       "createEngine: deterministic is true or false (deterministic yes). Leave it out for false.",
     ],
-    ['{"backend":"gpu"}', "createEngine: there is no such backend (backend gpu). Use wasm or reference."],
+    ['{"backend":"gpu"}', "createEngine: there is no such backend (backend gpu). Use auto, wasm, webgpu or reference."],
   ]) {
     await rejects(() => createEngine(JSON.parse(json)), UsageError, text);
   }

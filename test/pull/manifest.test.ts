@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { UsageError } from "#src/core/errors.js";
 import { cachedWeights, manifestEntries, manifestEntry, pull, vggLayers, vggTotals } from "#src/index.js";
-import { cacheFolder } from "#src/pull/cache.js";
+import { pullFolder } from "#src/pull/cache.js";
 import { addressOf, folderOf } from "#src/pull/pull-entry.js";
 import { fails, has } from "../io/fails.js";
 import { withFolder } from "./server.js";
@@ -50,7 +50,7 @@ test("cachedWeights: undefined where nothing is, for unknown names too", async (
 test("the folder: VERYDEEP_CACHE, or the system's for caches", () => {
   const home = "/home/ann";
   const on = (platform: string, env: Record<string, string>, at = home): string =>
-    cacheFolder({ platform, env, home: at });
+    pullFolder({ platform, env, home: at });
   assert.is(on("linux", { VERYDEEP_CACHE: "/c", XDG_CACHE_HOME: "/x" }), path.resolve("/c"));
   assert.is(on("linux", { XDG_CACHE_HOME: "/x" }), "/x/verydeep");
   assert.is(on("linux", { XDG_CACHE_HOME: "x" }), "/home/ann/.cache/verydeep");

@@ -51,6 +51,8 @@ export class ReferenceBackend implements Backend {
     return length * (dtype === "float32" && this.precision === "float64" ? 8 : ELEMENT_BYTES[dtype]);
   }
 
+  async prepare(): Promise<void> {}
+
   scratchBytes(): number {
     return 0;
   }

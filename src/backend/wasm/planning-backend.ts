@@ -37,6 +37,8 @@ export class PlanningBackend implements Backend {
     return this.layout.sizeBytes(length, dtype);
   }
 
+  async prepare(): Promise<void> {}
+
   scratchBytes(call: KernelCall<unknown>): number {
     return this.layout.scratchBytes(call);
   }

@@ -91,6 +91,8 @@ export class WasmBackend implements Backend {
     return this.layout.sizeBytes(length, dtype);
   }
 
+  async prepare(): Promise<void> {}
+
   scratchBytes(call: KernelCall<unknown>): number {
     return this.layout.scratchBytes(call);
   }

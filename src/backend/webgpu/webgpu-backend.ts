@@ -20,7 +20,9 @@ import type {
   Plan,
   PlannedCall,
   SlotRules,
+  TensorFacts,
 } from "../backend.js";
+import { recallTuning, rememberTuning, type Tuning, tune } from "./autotune.js";
 import { type AdapterFacts, findAdapter, type OpenDevice, openDevice } from "./device.js";
 import { type CallContext, GPU_ELEMENT_BYTES, type LoweringContext } from "./dispatch.js";
 import type { GpuHost } from "./host.js";
@@ -36,6 +38,8 @@ export interface WebGpuOptions {
   readonly precision?: "float32" | "f16";
   readonly convAlgorithm?: string;
   readonly memoryMaxBytes?: number;
+  /** Measure which ways are fastest: on GPUs (default), or also on a software adapter, for tests, which remembers nothing. */
+  readonly tune?: "gpu" | "always";
 }
 
 /** Calls that go to the device at once: short enough for systems that end what keeps a GPU for seconds. */
@@ -55,8 +59,11 @@ export class WebGpuBackend implements Backend {
     private readonly device: GPUDevice,
     readonly adapter: AdapterFacts,
     private readonly context: LoweringContext,
-    maxBytes: number,
+    private readonly tuning: Tuning,
+    private readonly host: GpuHost,
+    private readonly options: WebGpuOptions,
   ) {
+    const { memoryMaxBytes: maxBytes = Number.POSITIVE_INFINITY } = options;
     this.slotRules = { unitBytes: 256, pieceBytes: context.pieceBytes };
     this.memoryOfDevice = new GpuMemory(device, context.pieceBytes, maxBytes);
     this.pipelines = new Pipelines(device);
@@ -69,23 +76,52 @@ export class WebGpuBackend implements Backend {
   static async create(host: GpuHost, options: WebGpuOptions): Promise<WebGpuBackend> {
     const found = await findAdapter(host);
     if ("reason" in found) throw new BackendError(`webgpu: there is no GPU (${found.reason}). Use the wasm backend.`);
-    return WebGpuBackend.open(await openDevice(found.adapter, found.facts, options.limits ?? "adapter"), options);
+    const device = await openDevice(found.adapter, found.facts, options.limits ?? "adapter");
+    return WebGpuBackend.open(device, host, options);
   }
 
-  /** A backend on a device that is open. */
-  static open({ device, adapter, facts }: OpenDevice, options: WebGpuOptions): WebGpuBackend {
-    const { precision = "float32", convAlgorithm = "auto", memoryMaxBytes = Number.POSITIVE_INFINITY } = options;
+  /** A backend on a device that is open. @throws BackendError for a precision that it does not have. */
+  static async open(
+    { device, adapter, facts }: OpenDevice,
+    host: GpuHost,
+    options: WebGpuOptions,
+  ): Promise<WebGpuBackend> {
+    const { precision = "float32", convAlgorithm = "auto" } = options;
     if (precision === "f16" && !adapter.f16) {
       throw new BackendError(
         `webgpu: the GPU has no half-precision arithmetic (${adapter.name}, precision f16). Use precision float32.`,
       );
     }
-    const context = { ...facts, f16: precision === "f16", convAlgorithm, tuned: () => null };
-    return new WebGpuBackend(device, adapter, context, memoryMaxBytes);
+    const tuning = await recallTuning(host, adapter);
+    const context = {
+      ...facts,
+      f16: precision === "f16",
+      convAlgorithm,
+      tuned: (key: string) => tuning.get(key) ?? null,
+    };
+    return new WebGpuBackend(device, adapter, context, tuning, host, options);
   }
 
   sizeBytes(length: number, dtype: DataType): number {
     return length * GPU_ELEMENT_BYTES[dtype];
+  }
+
+  async prepare(calls: readonly KernelCall<TensorFacts>[]): Promise<void> {
+    this.checkAlive("prepare");
+    if (this.adapter.software && this.options.tune !== "always") return;
+    const time = async (dispatches: ReturnType<typeof lower>, repeats: number, label: string): Promise<number> => {
+      const bound = dispatches.map((dispatch) => this.pipelines.bind(dispatch, this.memoryOfDevice, label));
+      const [prepared] = await this.prepareDispatches([bound]);
+      const call = { label };
+      const begin = performance.now();
+      await this.guard([call], [prepared], 0, 1, async () => {
+        this.device.queue.submit([this.encode(new Array(repeats).fill(prepared))]);
+        await this.device.queue.onSubmittedWorkDone();
+      });
+      return performance.now() - begin;
+    };
+    const measured = await tune(calls, this.context, this.tuning, this.memoryOfDevice, time);
+    if (measured && !this.adapter.software) await rememberTuning(this.host, this.adapter, this.tuning);
   }
 
   scratchBytes(call: KernelCall<unknown>): number {
@@ -111,7 +147,7 @@ export class WebGpuBackend implements Backend {
     await this.memoryOfDevice.settle();
     for (const { place, data } of uploads) this.upload(place, 0, bytesOf(data, place.dtype));
     const bound = calls.map((planned) => this.bindCall(planned));
-    const prepared = await this.prepare(bound);
+    const prepared = await this.prepareDispatches(bound);
     let timings: readonly CallTiming[] = [];
     return {
       run: async (begin, end) => {
@@ -174,7 +210,7 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Compiles what is new, and writes the uniforms of all dispatches. */
-  private async prepare(calls: readonly (readonly Bound[])[]): Promise<Prepared[][]> {
+  private async prepareDispatches(calls: readonly (readonly Bound[])[]): Promise<Prepared[][]> {
     const all = calls.flat();
     const bytes = new ArrayBuffer(Math.max(1, all.length) * UNIFORM_BYTES);
     all.forEach(({ dispatch }, i) => {
@@ -200,12 +236,7 @@ export class WebGpuBackend implements Backend {
     );
   }
 
-  private run(
-    calls: readonly PlannedCall[],
-    prepared: readonly Prepared[][],
-    begin: number,
-    end: number,
-  ): Promise<void> {
+  private run(calls: readonly Labelled[], prepared: readonly Prepared[][], begin: number, end: number): Promise<void> {
     return this.guard(calls, prepared, begin, end, async () => {
       for (let first = begin; first < end; first += CALLS_PER_SUBMIT) {
         this.device.queue.submit([this.encode(prepared.slice(first, Math.min(end, first + CALLS_PER_SUBMIT)))]);
@@ -228,7 +259,7 @@ export class WebGpuBackend implements Backend {
 
   /** Runs `work`, whose failures become errors that name a call. */
   private async guard<T>(
-    calls: readonly PlannedCall[],
+    calls: readonly Labelled[],
     prepared: readonly Prepared[][],
     begin: number,
     end: number,
@@ -256,7 +287,7 @@ export class WebGpuBackend implements Backend {
 
   /** The first call that cannot be encoded by itself. */
   private async findCulprit(
-    calls: readonly PlannedCall[],
+    calls: readonly Labelled[],
     prepared: readonly Prepared[][],
     begin: number,
     end: number,
@@ -307,6 +338,9 @@ export class WebGpuBackend implements Backend {
     return bytes.buffer;
   }
 }
+
+/** What errors name. */
+type Labelled = Pick<PlannedCall, "label">;
 
 /** GPUMapMode.READ. */
 const MAP_READ = 1;
