@@ -1,31 +1,73 @@
-/** Not there yet: Winograd's F(2x2) and F(4x4), in all three directions. */
-import { BackendError } from "../../../core/errors.js";
+/**
+ * Winograd's F(2x2, 3x3) and F(4x4, 3x3) in all three directions: transform, multiply each place of the tiles (gemm.ts), transform back, a
+ * block of tiles after the other in the same scratch memory. The cuts are made by winograd-plan.ts; the matrices are in winograd-lines.wgsl.
+ */
 import type { Conv2dShape, Derived, Place } from "../../backend.js";
-import type { CallContext, Dispatch, LoweringContext } from "../dispatch.js";
+import {
+  type CallContext,
+  type Dispatch,
+  float,
+  grid,
+  type LoweringContext,
+  optional,
+  type Window,
+  whole,
+} from "../dispatch.js";
+import { gemm, gemmTile } from "./gemm.js";
+import filterSource from "./winograd-filter.wgsl.js";
+import inputSource from "./winograd-input.wgsl.js";
+import inverseSource from "./winograd-inverse.wgsl.js";
+import lines from "./winograd-lines.wgsl.js";
+import outputSource from "./winograd-output.wgsl.js";
+import {
+  blocksOf,
+  convolved,
+  cutGradient,
+  cutTiles,
+  type Direction,
+  filtersLength,
+  HALF_SCALE,
+  layOut,
+  placesOf,
+  roundUp,
+  type Span,
+  spanOf,
+  type WinogradBlock,
+  type WinogradCut,
+  type WinogradLayout,
+  type WinogradShape,
+  type WinogradTile,
+} from "./winograd-plan.js";
+import productLoads from "./winograd-product.wgsl.js";
 
-export type Direction = "forward" | "backwardInput" | "backwardWeight";
+export {
+  canWinograd,
+  type Direction,
+  type WinogradTile,
+  winogradFits,
+  winogradInHalf,
+  winogradWorth,
+} from "./winograd-plan.js";
 
-/** Outputs of a tile along one side. */
-export type WinogradTile = 2 | 4;
-
-/** Can a convolution be computed so? 3x3, stride 1, neither dilated nor grouped. */
-export function canWinograd(s: Conv2dShape): boolean {
-  const { kH, kW, strideH, strideW, dilationH, dilationW, groups } = s;
-  return kH === 3 && kW === 3 && strideH === 1 && strideW === 1 && dilationH === 1 && dilationW === 1 && groups === 1;
-}
-
-export function winogradScratchBytes(_s: Conv2dShape, _d: Direction, _tile: WinogradTile, _c: LoweringContext): number {
-  return 0;
+export function winogradScratchBytes(
+  s: Conv2dShape,
+  direction: Direction,
+  tile: WinogradTile,
+  c: LoweringContext,
+): number {
+  return layOut(convolved(s, direction), direction, tile, c).length * 4;
 }
 
 /** The transformed weight of the first two directions. */
 export function winogradDerived(
-  _s: Conv2dShape,
-  _d: Direction,
-  _tile: WinogradTile,
+  s: Conv2dShape,
+  direction: Direction,
+  tile: WinogradTile,
   _c: LoweringContext,
 ): Derived | null {
-  return null;
+  if (direction === "backwardWeight") return null;
+  const sizeBytes = filtersLength(convolved(s, direction), tile) * 4;
+  return { key: `winograd${tile} ${direction}`, sizeBytes, partBytes: sizeBytes };
 }
 
 /** What differs between conv2dForward, conv2dMaxPool2dForward, conv2dBackwardInput and conv2dBackwardWeight. */
@@ -44,6 +86,282 @@ export interface WinogradCall {
   readonly accumulate?: boolean;
 }
 
-export function winograd(_s: Conv2dShape, _call: WinogradCall, _c: CallContext): Dispatch[] {
-  throw new BackendError("webgpu: Winograd is not there yet.");
+/** What the dispatches of a call share. */
+interface Plan {
+  readonly s: WinogradShape;
+  readonly call: WinogradCall;
+  readonly c: CallContext;
+  readonly cut: WinogradCut;
+  readonly layout: WinogradLayout;
+  readonly scratch: Place;
+}
+
+/** Threads of a workgroup that transforms. */
+const THREADS = 128;
+/** Filters of a workgroup of winograd-filter.wgsl, along both channels. */
+const FILTERS = 16;
+
+/** The dispatches of a convolution that fits ({@link winogradFits}). */
+export function winograd(shape: Conv2dShape, call: WinogradCall, c: CallContext): Dispatch[] {
+  const s = convolved(shape, call.direction);
+  const { scratch, derived } = c;
+  if (scratch === null) throw new RangeError("winograd: a call has no scratch memory");
+  const plan: Plan = {
+    s,
+    call,
+    c,
+    cut: cutTiles(s, call.tile, c),
+    layout: layOut(s, call.direction, call.tile, c),
+    scratch,
+  };
+  const blocks = blocksOf(s, plan.cut);
+  if (call.direction === "backwardWeight") {
+    const sums = blocks.flatMap((block, i) => [
+      transformInput(plan, block),
+      transformGradient(plan, block),
+      gradientProduct(plan, block, i > 0),
+    ]);
+    return [...sums, transformInverse(plan)];
+  }
+  if (derived === null) throw new RangeError("winograd: a call has no transformed weight");
+  const convolution = blocks.flatMap((block) => [
+    transformInput(plan, block),
+    product(plan, block, derived.place),
+    transformOutput(plan, block),
+  ]);
+  return derived.fresh ? convolution : [transformWeight(plan, derived.place), ...convolution];
+}
+
+/** Constants of all sources. */
+function tileConstants({ call: { tile } }: Plan): Dispatch["constants"] {
+  return { tile4: tile === 4, ALPHA: tile + 2, PLACES: placesOf(tile), THREADS };
+}
+
+/** Products in half precision of what the forward pass transforms are scaled; gradients, which are small, are not. */
+function scaling({ call, c }: Plan): Dispatch["constants"] {
+  return c.f16 && call.direction === "forward" ? { scaled: true, SCALE: float(HALF_SCALE) } : {};
+}
+
+/** Where transformed tiles of `channels` channels lie, and which tiles of an image they are. */
+function planesConstants({ cut }: Plan, channels: number): Dispatch["constants"] {
+  return {
+    CHANNELS: channels,
+    PLANE: channels * cut.stride,
+    STRIDE: cut.stride,
+    TILES_H: cut.tilesH,
+    TILES_W: cut.tilesW,
+  };
+}
+
+/** Changes from block to block. */
+function blockUniforms({ first, tiles }: WinogradBlock, { begin, cut }: Span): Dispatch["uniforms"] {
+  return { first, tiles, columns: roundUp(tiles, 4), begin, cut };
+}
+
+function region({ scratch }: Plan, { begin, length }: WinogradLayout["planes"], element?: string): Window {
+  return { place: scratch, begin, length, ...(element === undefined ? {} : { element }) };
+}
+
+/** The images of a block. */
+function imagesOf(place: Place, image: number, { image: first, images }: WinogradBlock, c: CallContext): Span {
+  return spanOf(place, first * image, images * image, c);
+}
+
+function transformWeight(plan: Plan, filters: Place): Dispatch {
+  const { s, call } = plan;
+  const padded = roundUp(s.outC, 4);
+  const forward = call.direction === "forward";
+  return {
+    name: "winogradTransformWeight",
+    source: `${lines}\n${filterSource}`,
+    constants: {
+      ...tileConstants(plan),
+      spread: true,
+      PLANE: s.inC * padded,
+      M: s.outC,
+      M_PADDED: padded,
+      K: s.inC,
+      M_STEP: forward ? s.inC * 9 : 9,
+      K_STEP: forward ? 9 : s.outC * 9,
+      flip: !forward,
+    },
+    tensors: { weight: whole(call.inputs[1]), planes: whole(filters) },
+    writes: ["planes"],
+    uniforms: {},
+    workgroups: [Math.ceil(padded / FILTERS), Math.ceil(s.inC / FILTERS), 1],
+  };
+}
+
+function transformInput(plan: Plan, block: WinogradBlock): Dispatch {
+  const { s, call, c, cut, layout } = plan;
+  const span = imagesOf(call.inputs[0], s.inC * s.inH * s.inW, block, c);
+  return {
+    name: "winogradTransformInput",
+    source: `${lines}\n${inputSource}`,
+    constants: {
+      ...tileConstants(plan),
+      ...planesConstants(plan, s.inC),
+      ...scaling(plan),
+      spread: true,
+      OUTPUTS: call.tile,
+      HEIGHT: s.inH,
+      WIDTH: s.inW,
+      PAD_H: s.padH,
+      PAD_W: s.padW,
+    },
+    tensors: { x: span.window, x_next: span.next, planes: region(plan, layout.planes) },
+    writes: ["planes"],
+    uniforms: blockUniforms(block, span),
+    workgroups: grid(Math.ceil((s.inC * cut.stride) / THREADS), c),
+  };
+}
+
+function transformGradient(plan: Plan, block: WinogradBlock): Dispatch {
+  const { s, call, c, cut, layout } = plan;
+  const span = imagesOf(call.inputs[1], s.outC * s.outH * s.outW, block, c);
+  return {
+    name: "winogradTransformGradient",
+    source: `${lines}\n${inputSource}`,
+    constants: {
+      ...tileConstants(plan),
+      ...planesConstants(plan, s.outC),
+      spread: true,
+      gradient: true,
+      OUTPUTS: call.tile,
+      HEIGHT: s.outH,
+      WIDTH: s.outW,
+      PAD_H: 0,
+      PAD_W: 0,
+    },
+    tensors: { x: span.window, x_next: span.next, planes: region(plan, layout.others) },
+    writes: ["planes"],
+    uniforms: blockUniforms(block, span),
+    workgroups: grid(Math.ceil((s.outC * cut.stride) / THREADS), c),
+  };
+}
+
+const VECTORS = "vec4<f32>";
+
+function product(plan: Plan, { tiles }: WinogradBlock, filters: Place): Dispatch {
+  const { s, call, c, cut, layout } = plan;
+  const z = placesOf(call.tile);
+  const columns = roundUp(tiles, 4);
+  return gemm(
+    {
+      name: "winogradProduct",
+      m: s.outC,
+      n: columns,
+      z,
+      loads: productLoads,
+      aAlongK: false,
+      bAlongK: false,
+      constants: { M: s.outC, M_PADDED: roundUp(s.outC, 4), K: s.inC, STRIDE: cut.stride },
+      tensors: {
+        filters: { ...whole(filters), element: VECTORS },
+        planes: region(plan, layout.planes, VECTORS),
+        products: region(plan, layout.others, VECTORS),
+      },
+      writes: ["products"],
+      uniforms: { columns },
+      tile: gemmTile(s.outC, columns, z),
+    },
+    c,
+  );
+}
+
+function gradientProduct(plan: Plan, { tiles }: WinogradBlock, later: boolean): Dispatch {
+  const { s, call, c, cut, layout } = plan;
+  const { chunk, parts } = cutGradient(s, call.tile, cut);
+  const z = placesOf(call.tile) * parts;
+  return gemm(
+    {
+      name: "winogradGradientProduct",
+      m: s.outC,
+      n: s.inC,
+      z,
+      loads: productLoads,
+      aAlongK: true,
+      bAlongK: true,
+      constants: {
+        gradient: true,
+        PLACES: placesOf(call.tile),
+        M: s.outC,
+        N: s.inC,
+        N_PADDED: roundUp(s.inC, 4),
+        STRIDE: cut.stride,
+        CHUNK: chunk,
+      },
+      tensors: {
+        planes: region(plan, layout.planes, VECTORS),
+        gradients: region(plan, layout.others, VECTORS),
+        totals: region(plan, layout.totals, VECTORS),
+      },
+      writes: ["totals"],
+      uniforms: { columns: roundUp(tiles, 4), later: later ? 1 : 0 },
+      tile: gemmTile(s.outC, s.inC, z),
+    },
+    c,
+  );
+}
+
+function transformOutput(plan: Plan, block: WinogradBlock): Dispatch {
+  const { s, call, c, cut, layout } = plan;
+  const { tile, output, bias = null, mask = null, relu = false, pool = false } = call;
+  const shrink = pool ? 2 : 1;
+  const [side, height, width] = [tile / shrink, s.outH / shrink, s.outW / shrink];
+  const aligned = side > 1 && width % side === 0;
+  const image = s.outC * height * width;
+  const span = imagesOf(output, image, block, c);
+  const masks = mask && imagesOf(mask, image, block, c);
+  const seen = (window: Window | null | undefined): Window | null =>
+    window ? { ...window, ...(aligned ? { element: `vec${side}<f32>` } : {}) } : null;
+  return {
+    name: "winogradTransformOutput",
+    source: `${lines}\n${outputSource}`,
+    constants: {
+      ...tileConstants(plan),
+      ...planesConstants(plan, s.outC),
+      ...scaling(plan),
+      HEIGHT: height,
+      WIDTH: width,
+      SIDE: side,
+      aligned4: aligned && side === 4,
+      aligned2: aligned && side === 2,
+      relu,
+      pool,
+    },
+    tensors: {
+      planes: region(plan, layout.others),
+      bias: optional(bias),
+      mask: seen(masks?.window),
+      mask_next: seen(masks?.next),
+      y: seen(span.window),
+      y_next: seen(span.next),
+    },
+    writes: ["y", "y_next"],
+    uniforms: blockUniforms(block, span),
+    workgroups: grid(Math.ceil((s.outC * cut.stride) / THREADS), c),
+  };
+}
+
+function transformInverse(plan: Plan): Dispatch {
+  const { s, call, c, cut, layout } = plan;
+  const padded = roundUp(s.inC, 4);
+  return {
+    name: "winogradTransformInverse",
+    source: `${lines}\n${inverseSource}`,
+    constants: {
+      ...tileConstants(plan),
+      PLANE: s.outC * padded,
+      PARTS: cutGradient(s, call.tile, cut).parts,
+      M: s.outC,
+      N: s.inC,
+      N_PADDED: padded,
+      accumulate: call.accumulate ?? false,
+    },
+    tensors: { planes: region(plan, layout.totals), dWeight: whole(call.output) },
+    writes: ["dWeight"],
+    uniforms: {},
+    workgroups: grid(Math.ceil((s.outC * padded) / THREADS), c),
+  };
 }
