@@ -21,8 +21,8 @@ fn power(v: f32) -> f32 {
 fn general_power(v: f32) -> f32 {
   let bits = bitcast<u32>(v);
   if ((bits & 0x7fffffffu) >= 0x7f800000u) {
-    // Infinity to 0 or infinity, by the sign of BETA; NaN stays.
-    return select(1 / v, v, BETA < 0);
+    // Infinity becomes 0, 1 or infinity, by the sign of BETA; NaN stays, but for a power of 0.
+    return select(select(1 / v, v, BETA < 0), 1, BETA == 0);
   }
   let normal = max(bits, 0x00800000u);
   // Counted from √½.
