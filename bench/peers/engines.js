@@ -22,8 +22,10 @@ export const ENGINES = {
     options: { tier: "plain", convAlgorithm: "im2col" },
     onlyAsked: true,
   },
+  "ours-webgpu": { file: "ours.js", program: node, tier: "webgpu", options: { backend: "webgpu" }, onlyAsked: true },
   "onnxruntime-node": { file: "onnxruntime-node.js", program: node, needs: "onnxruntime-node" },
   pytorch: { file: "pytorch.py", program: python },
+  "pytorch-cuda": { file: "pytorch.py", program: python, options: { device: "cuda" }, onlyAsked: true },
   "tfjs-wasm": { file: "tfjs-wasm.js", program: node, needs: "@tensorflow/tfjs-backend-wasm" },
   "onnxruntime-web": { file: "onnxruntime-web.js", program: node, needs: "onnxruntime-web" },
   "tfjs-wasm-node24": { file: "tfjs-wasm.js", program: newerNode, needs: "@tensorflow/tfjs-backend-wasm" },
@@ -38,6 +40,9 @@ export const DEFAULT_ENGINE_NAMES = Object.keys(ENGINES).filter((name) => !ENGIN
 export const OURS = Object.fromEntries(
   Object.entries(ENGINES).flatMap(([name, { tier }]) => (tier ? [[tier, name]] : [])),
 );
+
+/** The wasm backend's, which targets speak of. */
+export const WASM_TIERS = Object.keys(OURS).filter((tier) => tier !== "webgpu");
 
 const INSTALL = "(cd bench/peers && npm ci --ignore-scripts)";
 

@@ -2,7 +2,16 @@
 // keeps to the arithmetic of the definition.
 
 import { readFileSync } from "node:fs";
-import { Conv2d, createEngine, crossEntropy, labelsTensor, SGD, UsageError, vgg } from "../../dist/index.js";
+import {
+  BackendError,
+  Conv2d,
+  createEngine,
+  crossEntropy,
+  labelsTensor,
+  SGD,
+  UsageError,
+  vgg,
+} from "../../dist/index.js";
 import { biasOf, inputOf, labelsOf, weightPieces } from "./net.js";
 import { serve } from "./serve.js";
 
@@ -36,16 +45,24 @@ function trainingStep(model, x, job, engine) {
   };
 }
 
-/** An engine of this tier; {cannot} where this machine or this Node has none. */
+/** An engine of this tier or backend; {cannot} where this machine or this Node has none. */
 async function engineOf({ threads, options }) {
   try {
-    const engine = await createEngine({ threads, ...options });
+    const engine = await createEngine({ ...(options.backend ? {} : { threads }), ...options });
     const { tier } = engine;
-    return tier === options.tier ? { engine } : { cannot: `runs ${tier} where ${options.tier} was asked for` };
+    return options.backend || tier === options.tier
+      ? { engine }
+      : { cannot: `runs ${tier} where ${options.tier} was asked for` };
   } catch (error) {
-    if (error instanceof UsageError) return { cannot: error.message };
+    if (error instanceof UsageError || error instanceof BackendError) return { cannot: error.message };
     throw error;
   }
+}
+
+/** What ran: the wasm tier, or the GPU. */
+function detailOf({ backend }, { tier, convAlgorithm = "auto" }) {
+  const what = backend.name === "webgpu" ? `webgpu, ${backend.adapter.name}` : `wasm, ${tier} tier`;
+  return `${what}, convAlgorithm ${convAlgorithm}`;
 }
 
 serve(async ({ job, threads, options }) => {
@@ -59,7 +76,7 @@ serve(async ({ job, threads, options }) => {
   return {
     version,
     threads: engine.threads,
-    detail: `wasm, ${options.tier} tier, convAlgorithm ${options.convAlgorithm ?? "auto"}`,
+    detail: detailOf(engine, options),
     run: job.kind === "train" ? trainingStep(model, x, job, engine) : forward,
   };
 });

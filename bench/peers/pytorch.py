@@ -18,11 +18,11 @@ BIAS_SCALE, INPUT_SCALE = 0.1, 4  # net.js
 MOST_NUMBERS, SAMPLE_STEP = 10_000, 191  # serve.js
 
 
-def tensor(shape, t, scale):
-    return torch.from_numpy(formula_fill(int(np.prod(shape)), t, scale).reshape(shape))
+def tensor(shape, t, scale, device):
+    return torch.from_numpy(formula_fill(int(np.prod(shape)), t, scale).reshape(shape)).to(device)
 
 
-def load_layers(layers):
+def load_layers(layers, device):
     """Pairs of a layer and its parameters, [weight, bias] or none."""
     loaded = []
     for layer in layers:
@@ -30,8 +30,8 @@ def load_layers(layers):
         if "t" in layer:
             kernel = (3, 3) if layer["kind"] == "conv" else ()
             shape = (layer["outputs"], layer["inputs"], *kernel)
-            weight = tensor(shape, layer["t"], he_scale(int(np.prod(shape[1:]))))
-            params = [weight, tensor((layer["outputs"],), layer["t"] + 1, BIAS_SCALE)]
+            weight = tensor(shape, layer["t"], he_scale(int(np.prod(shape[1:]))), device)
+            params = [weight, tensor((layer["outputs"],), layer["t"] + 1, BIAS_SCALE, device)]
         loaded.append((layer, params))
     return loaded
 
@@ -50,24 +50,27 @@ def forward(net, h):
     return h
 
 
-def prepare(job, threads):
+def prepare(job, threads, device):
     """A function that does one forward pass, or one training step, and returns a flat array of numbers."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    net = load_layers(job["layers"])
-    x = tensor(tuple(job["inputShape"]), job["inputT"], INPUT_SCALE)
+    # Float32 throughout: no TF32. cuDNN picks its fastest algorithms in the untimed runs.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    net = load_layers(job["layers"], device)
+    x = tensor(tuple(job["inputShape"]), job["inputT"], INPUT_SCALE, device)
     if job["kind"] == "forward":
 
         def run():
             with torch.no_grad():
-                return forward(net, x).numpy().ravel()
+                return forward(net, x).cpu().numpy().ravel()
 
         return run
 
     params = [p.requires_grad_() for _, pair in net for p in pair]
     options = job["optimiser"]
     optimizer = torch.optim.SGD(params, options["lr"], options["momentum"], weight_decay=options["weightDecay"])
-    labels = torch.tensor([(7 * i) % job["classes"] for i in range(job["batch"])])
+    labels = torch.tensor([(7 * i) % job["classes"] for i in range(job["batch"])], device=device)
 
     def step():
         optimizer.zero_grad()
@@ -88,9 +91,15 @@ def main():
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         if "job" in request:
-            run = prepare(request["job"], request["threads"])
+            device = request["options"].get("device", "cpu")
+            if device == "cuda" and not torch.cuda.is_available():
+                send({"cannot": "PyTorch finds no CUDA here"})
+                continue
+            run = prepare(request["job"], request["threads"], device)
             runtime = f"Python {platform.python_version()}"
             detail = "native, eager, oneDNN" if torch.backends.mkldnn.is_available() else "native, eager"
+            if device == "cuda":
+                detail = f"eager, cuDNN, TF32 off, {torch.cuda.get_device_name()}"
             send({"version": torch.__version__, "runtime": runtime, "threads": torch.get_num_threads(), "detail": detail})
             continue
         begin = time.perf_counter()

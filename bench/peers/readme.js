@@ -3,7 +3,7 @@
 
 import { titleOf } from "./cases.js";
 import { entriesOf, formatMs, placeOf, SHOWN, threadsText, versionsOf } from "./columns.js";
-import { OURS } from "./engines.js";
+import { WASM_TIERS } from "./engines.js";
 import { ratio } from "./table.js";
 
 const BEGIN = "<!-- speed: written by npm run bench:report -->";
@@ -52,7 +52,7 @@ export function speedTable(groups, targets) {
           "",
           "Ours / theirs, of minima and in brackets of medians: what to compare, since the milliseconds are this machine's.",
           "",
-          ...table(["case", "threads", "against", ...Object.keys(OURS)], ratios),
+          ...table(["case", "threads", "against", ...WASM_TIERS], ratios),
         ]
       : []),
     "",

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { CASE_NAMES, titleOf } from "./cases.js";
-import { OURS } from "./engines.js";
+import { WASM_TIERS } from "./engines.js";
 import { groupsOf } from "./rows.js";
 
 const TARGETS = JSON.parse(readFileSync(new URL("./targets.json", import.meta.url), "utf8"));
@@ -32,7 +32,7 @@ export function judge(rows) {
     threads.map((count) => {
       const group = groups.find((group) => group.case === name && group.askedThreads === count);
       const other = (group && fastestOf(group, against)) ?? null;
-      const ratios = Object.keys(OURS).map((tier) => {
+      const ratios = WASM_TIERS.map((tier) => {
         const over = other?.oursOver[tier];
         return [tier, { ...over, atMost: atMost[tier], ...(over && { met: over.min <= atMost[tier] }) }];
       });
