@@ -44,7 +44,7 @@ export interface ElementwiseCall {
   readonly output: string;
   /** Roles of one element. */
   readonly scalars?: readonly string[];
-  readonly uniforms?: Readonly<Record<string, Float>>;
+  readonly uniforms?: Readonly<Record<string, number | Float>>;
 }
 
 /**
