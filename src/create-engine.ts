@@ -63,7 +63,7 @@ export interface EngineOptions {
    * is full they are dropped anyway. The bits are the same.
    */
   readonly keepTransformedWeights?: boolean;
-  /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address. */
+  /** Most memory for tensors, in bytes; default 4 GiB, all that WebAssembly can address; on a GPU all that it has. */
   readonly memoryMaxBytes?: number;
   /** Where tensor memory starts, in bytes; for tests of addresses above 2 GiB. */
   readonly arenaBaseBytes?: number;
@@ -138,7 +138,9 @@ async function createBackend(host: Host, options: EngineOptions): Promise<Backen
   checkChoice("gpuLimits", gpuLimits, ["default", "adapter"]);
   checkTogether(options);
   checkWhole("threads", options.threads, 1, MAX_THREADS, "Leave it out to use all cores.");
-  checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, 2 ** 32, "Leave it out for all there is.");
+  // A GPU may have more than WebAssembly can address.
+  const mostBytes = backend === "webgpu" ? Number.MAX_SAFE_INTEGER : 2 ** 32;
+  checkWhole("memoryMaxBytes", memoryMaxBytes, PAGE_BYTES * 2, mostBytes, "Leave it out for all there is.");
   checkWhole("arenaBaseBytes", arenaBaseBytes, 0, 2 ** 32, "Leave it out.");
   if (!(macs >= 0)) throw new UsageError(`createEngine: macs must be a number from 0 (macs ${macs}). Leave it out.`);
   const most = memoryMaxBytes === undefined ? {} : { memoryMaxBytes };

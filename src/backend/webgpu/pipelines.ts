@@ -6,6 +6,7 @@ import { BackendError } from "../../core/errors.js";
 import type { Dispatch } from "./dispatch.js";
 import type { GpuMemory, Range } from "./memory.js";
 import { type Binding, ELEMENT_TYPE, shaderText } from "./shader.js";
+import { messageOf } from "./watch.js";
 
 /** A dispatch that is ready to be encoded. */
 export interface Prepared {
@@ -156,9 +157,4 @@ function overlap(a: Range, b: Range): boolean {
   return (
     a.buffer === b.buffer && a.offsetBytes < b.offsetBytes + b.sizeBytes && b.offsetBytes < a.offsetBytes + a.sizeBytes
   );
-}
-
-/** What WebGPU's errors say, whatever class they are of. */
-export function messageOf(error: unknown): string {
-  return typeof error === "object" && error !== null && "message" in error ? String(error.message) : String(error);
 }

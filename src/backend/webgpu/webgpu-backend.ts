@@ -28,9 +28,10 @@ import { type CallContext, GPU_ELEMENT_BYTES, type LoweringContext } from "./dis
 import type { GpuHost } from "./host.js";
 import { algorithmOf, derivedOf, lower, scratchBytes } from "./lowering.js";
 import { GpuMemory } from "./memory.js";
-import { type Bound, messageOf, Pipelines, type Prepared } from "./pipelines.js";
+import { type Bound, Pipelines, type Prepared } from "./pipelines.js";
 import { writeUniform } from "./shader.js";
 import { runTimed, type TimedDispatch } from "./timing.js";
+import { DeviceWatch, GO_ON, messageOf } from "./watch.js";
 
 export interface WebGpuOptions {
   /** Take what the adapter offers (default), or WebGPU's default limits. */
@@ -52,7 +53,7 @@ export class WebGpuBackend implements Backend {
   readonly slotRules: SlotRules;
   private readonly memoryOfDevice: GpuMemory;
   private readonly pipelines: Pipelines;
-  private lost: string | null = null;
+  private readonly watch: DeviceWatch;
   private uniforms: GPUBuffer | null = null;
 
   private constructor(
@@ -67,9 +68,7 @@ export class WebGpuBackend implements Backend {
     this.slotRules = { unitBytes: 256, pieceBytes: context.pieceBytes };
     this.memoryOfDevice = new GpuMemory(device, context.pieceBytes, maxBytes);
     this.pipelines = new Pipelines(device);
-    device.lost.then(({ message, reason }) => {
-      this.lost = `${reason}: ${message || "no reason was given"}`;
-    });
+    this.watch = new DeviceWatch(device);
   }
 
   /** @throws BackendError where there is no adapter, or it gives no device. */
@@ -107,14 +106,14 @@ export class WebGpuBackend implements Backend {
   }
 
   async prepare(calls: readonly KernelCall<TensorFacts>[]): Promise<void> {
-    this.checkAlive("prepare");
+    this.watch.checkAlive("prepare");
     if (this.adapter.software && this.options.tune !== "always") return;
     const time = async (dispatches: ReturnType<typeof lower>, repeats: number, label: string): Promise<number> => {
       const bound = dispatches.map((dispatch) => this.pipelines.bind(dispatch, this.memoryOfDevice, label));
       const [prepared] = await this.prepareDispatches([bound]);
       const call = { label };
       const begin = performance.now();
-      await this.guard([call], [prepared], 0, 1, async () => {
+      await this.guard([call], [prepared], async () => {
         this.device.queue.submit([this.encode(new Array(repeats).fill(prepared))]);
         await this.device.queue.onSubmittedWorkDone();
       });
@@ -141,13 +140,15 @@ export class WebGpuBackend implements Backend {
   }
 
   async load(plan: Plan): Promise<LoadedPlan> {
-    this.checkAlive("load");
-    const { calls, slots, sizeBytes, uploads } = plan;
-    this.memoryOfDevice.reserve(sizeBytes, slots);
-    await this.memoryOfDevice.settle();
-    for (const { place, data } of uploads) this.upload(place, 0, bytesOf(data, place.dtype));
-    const bound = calls.map((planned) => this.bindCall(planned));
-    const prepared = await this.prepareDispatches(bound);
+    const { calls } = plan;
+    const { bound, prepared } = await this.watch.during(
+      "load",
+      () => this.place(plan),
+      async (reason) =>
+        new BackendError(
+          `webgpu: the GPU refused to take a program (${labelsOf(calls)}: ${reason}). Use the wasm backend.`,
+        ),
+    );
     let timings: readonly CallTiming[] = [];
     return {
       run: async (begin, end) => {
@@ -158,7 +159,7 @@ export class WebGpuBackend implements Backend {
             return { ...dispatch, name, call: begin + i };
           }),
         );
-        timings = await this.guard(calls, prepared, begin, end, () =>
+        timings = await this.guard(calls.slice(begin, end), prepared.slice(begin, end), () =>
           runTimed(this.device, this.memoryOfDevice, ran, (call) => algorithmOf(calls[call].call, this.context)),
         );
       },
@@ -167,7 +168,7 @@ export class WebGpuBackend implements Backend {
   }
 
   async read({ dtype, ...room }: Place, begin: number, length: number): Promise<HostArray> {
-    this.checkAlive("read");
+    this.watch.checkAlive("read");
     const size = GPU_ELEMENT_BYTES[dtype];
     // Copies are of whole words.
     const from = Math.floor((begin * size) / 4) * 4;
@@ -181,7 +182,7 @@ export class WebGpuBackend implements Backend {
   }
 
   async writeFrom(place: Place, source: ByteSource): Promise<void> {
-    this.checkAlive("write");
+    this.watch.checkAlive("write");
     await this.memoryOfDevice.settle();
     const bytes = new Uint8Array(this.sizeBytes(place.length, place.dtype));
     await source(bytes);
@@ -194,6 +195,19 @@ export class WebGpuBackend implements Backend {
 
   async close(): Promise<void> {
     this.device.destroy();
+  }
+
+  private async place({
+    calls,
+    slots,
+    sizeBytes,
+    uploads,
+  }: Plan): Promise<{ bound: Bound[][]; prepared: Prepared[][] }> {
+    this.memoryOfDevice.reserve(sizeBytes, slots);
+    await this.memoryOfDevice.settle();
+    for (const { place, data } of uploads) this.upload(place, 0, bytesOf(data, place.dtype));
+    const bound = calls.map((planned) => this.bindCall(planned));
+    return { bound, prepared: await this.prepareDispatches(bound) };
   }
 
   private bindCall({ call, scratch, derived, label }: PlannedCall): Bound[] {
@@ -236,8 +250,13 @@ export class WebGpuBackend implements Backend {
     );
   }
 
-  private run(calls: readonly Labelled[], prepared: readonly Prepared[][], begin: number, end: number): Promise<void> {
-    return this.guard(calls, prepared, begin, end, async () => {
+  private run(
+    calls: readonly PlannedCall[],
+    prepared: readonly Prepared[][],
+    begin: number,
+    end: number,
+  ): Promise<void> {
+    return this.guard(calls.slice(begin, end), prepared.slice(begin, end), async () => {
       for (let first = begin; first < end; first += CALLS_PER_SUBMIT) {
         this.device.queue.submit([this.encode(prepared.slice(first, Math.min(end, first + CALLS_PER_SUBMIT)))]);
       }
@@ -257,56 +276,25 @@ export class WebGpuBackend implements Backend {
     return encoder.finish();
   }
 
-  /** Runs `work`, whose failures become errors that name a call. */
-  private async guard<T>(
-    calls: readonly Labelled[],
-    prepared: readonly Prepared[][],
-    begin: number,
-    end: number,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    const filters = ["validation", "out-of-memory", "internal"] as const;
-    const labels = `${calls[begin]?.label ?? "nothing"}${end - begin > 1 ? ` to ${calls[end - 1].label}` : ""}`;
-    for (const filter of filters) this.device.pushErrorScope(filter);
-    const done = await Promise.race([work().then((value) => ({ value })), this.device.lost.then(() => null)]).catch(
-      (error: unknown) => ({ error }),
-    );
-    const scopes = filters.map(() => this.device.popErrorScope().catch(() => null));
-    const refusals = done === null ? [] : await Promise.all(scopes);
-    if (done === null || this.lost !== null) this.checkAlive(labels);
-    const refusal = refusals.find((error) => error !== null) ?? (done && "error" in done ? done.error : null);
-    if (refusal !== null || done === null || "error" in done) {
-      const culprit = await this.findCulprit(calls, prepared, begin, end);
-      throw new BackendError(
-        `webgpu: the GPU refused a program (${culprit ?? labels}: ${messageOf(refusal)}). ` +
-          "Its tensors are lost: create a new engine and go on from the last checkpoint, on this backend or on wasm.",
+  /** Runs calls by `work`; a failure becomes an error that names one of them. */
+  private guard<T>(calls: readonly Labelled[], prepared: readonly Prepared[][], work: () => Promise<T>): Promise<T> {
+    return this.watch.during(labelsOf(calls), work, async (reason) => {
+      const culprit = (await this.findCulprit(calls, prepared)) ?? labelsOf(calls);
+      return new BackendError(
+        `webgpu: the GPU refused a program (${culprit}: ${reason}). Its tensors are lost: ${GO_ON}`,
       );
-    }
-    return done.value;
+    });
   }
 
   /** The first call that cannot be encoded by itself. */
-  private async findCulprit(
-    calls: readonly Labelled[],
-    prepared: readonly Prepared[][],
-    begin: number,
-    end: number,
-  ): Promise<string | null> {
-    for (let i = begin; i < end && this.lost === null; i++) {
+  private async findCulprit(calls: readonly Labelled[], prepared: readonly Prepared[][]): Promise<string | null> {
+    for (const [i, { label }] of calls.entries()) {
+      if (this.watch.isLost) break;
       this.device.pushErrorScope("validation");
       this.encode([prepared[i]]);
-      if ((await this.device.popErrorScope().catch(() => null)) !== null) return calls[i].label;
+      if ((await this.device.popErrorScope().catch(() => null)) !== null) return label;
     }
     return null;
-  }
-
-  /** @throws BackendError where the device is lost; `what` says what was to be done. */
-  private checkAlive(what: string): void {
-    if (this.lost === null) return;
-    throw new BackendError(
-      `webgpu: the GPU was lost (${what}; ${this.lost}). ` +
-        "Its tensors are lost with it: create a new engine and go on from the last checkpoint, on this backend or on wasm.",
-    );
   }
 
   private upload(place: Place, beginBytes: number, data: Uint8Array<ArrayBuffer>): void {
@@ -328,7 +316,7 @@ export class WebGpuBackend implements Backend {
       encoder.copyBufferToBuffer(range.buffer, range.offsetBytes, staging, 0, range.sizeBytes);
       this.device.queue.submit([encoder.finish()]);
       await staging.mapAsync(MAP_READ).catch((error: unknown) => {
-        this.checkAlive("read");
+        this.watch.checkAlive("read");
         throw new BackendError(`webgpu: values cannot be read back (${messageOf(error)}). Create a new engine.`);
       });
       bytes.set(new Uint8Array(staging.getMappedRange()), at);
@@ -341,6 +329,12 @@ export class WebGpuBackend implements Backend {
 
 /** What errors name. */
 type Labelled = Pick<PlannedCall, "label">;
+
+/** `conv2d (features.0) to sgd (classifier.6)`. */
+function labelsOf(calls: readonly Labelled[]): string {
+  if (calls.length === 0) return "no call";
+  return calls.length === 1 ? calls[0].label : `${calls[0].label} to ${calls[calls.length - 1].label}`;
+}
 
 /** GPUMapMode.READ. */
 const MAP_READ = 1;
