@@ -1,5 +1,6 @@
 /** The backends that tests of operations run on. */
 import type { EngineOptions } from "#src/engine.js";
+import { onGpu } from "./webgpu.js";
 
 /** Above 2 GiB addresses are negative as 32-bit integers. Whole pages of 64 KiB. */
 const ABOVE_2_GIB = Math.round((2.2 * 2 ** 30) / 65536) * 65536;
@@ -13,7 +14,7 @@ export interface TestedBackend {
   readonly largeTiles?: boolean;
 }
 
-export const BACKENDS: readonly TestedBackend[] = [
+const CPU: readonly TestedBackend[] = [
   { name: "wasm 1 thread", short: "1", options: { threads: 1 } },
   { name: "wasm 2 threads", short: "2", options: { threads: 2 } },
   { name: "wasm 1 thread above 2 GiB", short: "1, high", options: { threads: 1, arenaBaseBytes: ABOVE_2_GIB } },
@@ -33,3 +34,16 @@ export const BACKENDS: readonly TestedBackend[] = [
   { name: "reference float32", short: "ref f32", options: { backend: "reference", precision: "float32" } },
   { name: "reference float64", short: "ref f64", options: { backend: "reference", precision: "float64" } },
 ];
+
+/** Few, since software drivers are slow: test/ops/against-reference.test.ts has the other algorithms. */
+const WEBGPU: readonly TestedBackend[] = [
+  { name: "webgpu", short: "webgpu", options: { backend: "webgpu" } },
+  {
+    name: "webgpu exact, default limits",
+    short: "exact",
+    options: { backend: "webgpu", convAlgorithm: "exact", gpuLimits: "default" },
+  },
+];
+
+/** With TEST_BACKEND=webgpu the GPU alone. */
+export const BACKENDS: readonly TestedBackend[] = onGpu() ? WEBGPU : CPU;

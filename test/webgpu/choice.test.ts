@@ -9,7 +9,7 @@ import { createEngineOn, type Host } from "#src/create-engine.js";
 import { NODE } from "#src/node-host.js";
 import { relu } from "#src/ops/index.js";
 import { rejects } from "../engine/nets.js";
-import { driverFile } from "../helpers/webgpu.js";
+import { driverFile } from "../helpers/vulkan-drivers.js";
 
 const FAST = { roundTripMs: 0.2, gflops: 10_000 };
 const SLOW = { roundTripMs: 5, gflops: 300 };

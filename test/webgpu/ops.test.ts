@@ -3,6 +3,7 @@
  * (test/ops), with the adapter's limits and with the default ones.
  */
 import { test } from "uvu";
+import { OP_FILES } from "../helpers/op-files.js";
 import { gpuEngine } from "../helpers/webgpu.js";
 
 const found = await gpuEngine();
@@ -13,17 +14,7 @@ if ("reason" in found) {
   await found.engine.close();
   // Read by helpers/webgpu.ts; this folder has a process of its own.
   process.env.TEST_BACKEND = "webgpu";
-  for (const name of [
-    "activation",
-    "against-reference",
-    "batch-norm",
-    "conv-variants",
-    "linear-quantized",
-    "pool2d",
-    "squared-error",
-    "strided-copy",
-    "upsample",
-  ]) {
+  for (const name of OP_FILES) {
     await import(`../ops/${name}.test.ts`);
   }
 }
