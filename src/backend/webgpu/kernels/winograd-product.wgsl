@@ -1,26 +1,26 @@
 // The loads and stores of Winograd's products, one for each place z of a tile, of planes whose rows are whole numbers of vec4s:
-//   the convolution       products[z] [M][STRIDE] = filters[z] [K][M_PADDED]ᵀ · planes[z] [K][STRIDE]
-//   the weight gradient   totals[part][z] [M][N_PADDED] (+)= gradients[z] [M][STRIDE] · planes[z] [N][STRIDE]ᵀ, over CHUNK tiles a part
-// `columns` of a row of tiles are filled; the gradient's index z counts parts of places.
+//   the convolution       products[z] [m][stride] = filters[z] [k][m_padded]ᵀ · planes[z] [k][stride]
+//   the weight gradient   totals[part][z] [m][n_padded] (+)= gradients[z] [m][stride] · planes[z] [n][stride]ᵀ, over `chunk` tiles a part
+// `columns` of a row of tiles are filled; the gradient's index z counts parts of places. Sizes are uniforms: few pipelines do for all layers.
 #if gradient
 fn k_range(z: u32) -> vec2u {
-  let begin = z / PLACES * CHUNK;
-  return vec2u(begin, min(begin + CHUNK, u.columns));
+  let begin = z / PLACES * u.chunk;
+  return vec2u(begin, min(begin + u.chunk, u.columns));
 }
 
 fn load_a(z: u32, m: u32, k: u32) -> vec4f {
-  if (m >= M || k >= k_range(z).y) { return vec4f(); }
-  return gradients[(z % PLACES * M + m) * (STRIDE / 4) + k / 4];
+  if (m >= u.m || k >= k_range(z).y) { return vec4f(); }
+  return gradients[(z % PLACES * u.m + m) * (u.stride / 4) + k / 4];
 }
 
 fn load_b(z: u32, n: u32, k: u32) -> vec4f {
-  if (n >= N || k >= k_range(z).y) { return vec4f(); }
-  return planes[(z % PLACES * N + n) * (STRIDE / 4) + k / 4];
+  if (n >= u.n || k >= k_range(z).y) { return vec4f(); }
+  return planes[(z % PLACES * u.n + n) * (u.stride / 4) + k / 4];
 }
 
 fn store(z: u32, m: u32, n: u32, v: vec4f) {
-  if (m >= M || n >= N_PADDED) { return; }
-  let at = (z * M + m) * (N_PADDED / 4) + n / 4;
+  if (m >= u.m || n >= u.n_padded) { return; }
+  let at = (z * u.m + m) * (u.n_padded / 4) + n / 4;
   if (u.later == 1) {
     totals[at] += v;
   } else {
@@ -29,21 +29,21 @@ fn store(z: u32, m: u32, n: u32, v: vec4f) {
 }
 #else
 fn k_range(z: u32) -> vec2u {
-  return vec2u(0, K);
+  return vec2u(0, u.k);
 }
 
 fn load_a(z: u32, m: u32, k: u32) -> vec4f {
-  if (m >= M_PADDED || k >= K) { return vec4f(); }
-  return filters[(z * K + k) * (M_PADDED / 4) + m / 4];
+  if (m >= u.m_padded || k >= u.k) { return vec4f(); }
+  return filters[(z * u.k + k) * (u.m_padded / 4) + m / 4];
 }
 
 fn load_b(z: u32, n: u32, k: u32) -> vec4f {
-  if (n >= u.columns || k >= K) { return vec4f(); }
-  return planes[(z * K + k) * (STRIDE / 4) + n / 4];
+  if (n >= u.columns || k >= u.k) { return vec4f(); }
+  return planes[(z * u.k + k) * (u.stride / 4) + n / 4];
 }
 
 fn store(z: u32, m: u32, n: u32, v: vec4f) {
-  if (m >= M || n >= u.columns) { return; }
-  products[(z * M + m) * (STRIDE / 4) + n / 4] = v;
+  if (m >= u.m || n >= u.columns) { return; }
+  products[(z * u.m + m) * (u.stride / 4) + n / 4] = v;
 }
 #endif
