@@ -21,6 +21,9 @@ export const ELEMENT_TYPE: { readonly [T in DataType]: string } = {
   int8: "u32",
 };
 
+/** Constants that are for conditions alone: as names of the source they would hide a type, or mean a feature. */
+const FEATURES: ReadonlySet<string> = new Set(["f16", "subgroups"]);
+
 /**
  * The shader of a dispatch. Tensors that lie in the same memory have one binding: `aliases` names the binding of each of the others, and
  * the source has that name in its place. So tensors' names are nothing else in a source (members, as in `id.x`, are not meant).
@@ -34,7 +37,9 @@ export function shaderText(
   const lines = [
     ...(constants.f16 === true ? ["enable f16;"] : []),
     ...(constants.subgroups === true ? ["enable subgroups;"] : []),
-    ...Object.entries(constants).map(([name, value]) => `const ${name} = ${literal(value)};`),
+    ...Object.entries(constants)
+      .filter(([name]) => !FEATURES.has(name))
+      .map(([name, value]) => `const ${name} = ${literal(value)};`),
     `const GRID_X = ${workgroups[0]}u;`,
   ];
   const fields = Object.entries(uniforms);
