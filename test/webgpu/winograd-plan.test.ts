@@ -25,7 +25,7 @@ function shapeOf(
   return { batch, inC, inH, inW, outC, outH, outW, padH, padW, ...window };
 }
 
-const DEFAULT = { pieceBytes: 128 << 20 };
+const DEFAULT = { pieceBytes: 128 << 20, f16: false };
 const VGG: readonly (readonly [inC: number, outC: number, size: number])[] = [
   [64, 64, 224],
   [64, 128, 112],

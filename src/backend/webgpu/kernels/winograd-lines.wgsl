@@ -114,21 +114,27 @@ fn inverse_lines(s: Square) -> Square {
 }
 #endif
 
-// The places of a tile lie in ALPHA² planes, PLANE elements apart.
+// The places of a tile lie in ALPHA² planes, PLANE elements apart; what is to be multiplied in half precision is stored in that.
 #if spread
+#if f16
+alias Number = f16;
+#else
+alias Number = f32;
+#endif
+
 fn put_row(at: u32, r: Row) {
 #if tile4
-  planes[at] = r[0].x;
-  planes[at + PLANE] = r[0].y;
-  planes[at + 2 * PLANE] = r[0].z;
-  planes[at + 3 * PLANE] = r[1].x;
-  planes[at + 4 * PLANE] = r[1].y;
-  planes[at + 5 * PLANE] = r[1].z;
+  planes[at] = Number(r[0].x);
+  planes[at + PLANE] = Number(r[0].y);
+  planes[at + 2 * PLANE] = Number(r[0].z);
+  planes[at + 3 * PLANE] = Number(r[1].x);
+  planes[at + 4 * PLANE] = Number(r[1].y);
+  planes[at + 5 * PLANE] = Number(r[1].z);
 #else
-  planes[at] = r.x;
-  planes[at + PLANE] = r.y;
-  planes[at + 2 * PLANE] = r.z;
-  planes[at + 3 * PLANE] = r.w;
+  planes[at] = Number(r.x);
+  planes[at + PLANE] = Number(r.y);
+  planes[at + 2 * PLANE] = Number(r.z);
+  planes[at + 3 * PLANE] = Number(r.w);
 #endif
 }
 

@@ -3,7 +3,7 @@
  * shape. The dispatches are made by winograd.ts.
  */
 import type { Conv2dShape, Place } from "../../backend.js";
-import { type DeviceFacts, pieceLength, WINDOW_UNIT, type Window } from "../dispatch.js";
+import { type DeviceFacts, type LoweringContext, pieceLength, WINDOW_UNIT, type Window } from "../dispatch.js";
 
 export type Direction = "forward" | "backwardInput" | "backwardWeight";
 
@@ -64,6 +64,9 @@ export interface WinogradCut {
   readonly stride: number;
 }
 
+/** What the cuts depend on beside the shape; in half precision what is multiplied is stored in that. */
+export type WinogradFacts = Pick<LoweringContext, "pieceBytes" | "f16">;
+
 /** One block. */
 export interface WinogradBlock {
   readonly image: number;
@@ -74,7 +77,7 @@ export interface WinogradBlock {
 }
 
 /** Blocks are as even as can be, see tensors in at most two pieces each, and share one layout of scratch memory. */
-export function cutTiles(s: WinogradShape, tile: WinogradTile, facts: Pick<DeviceFacts, "pieceBytes">): WinogradCut {
+export function cutTiles(s: WinogradShape, tile: WinogradTile, facts: WinogradFacts): WinogradCut {
   const [tilesH, tilesW] = [Math.ceil(s.outH / tile), Math.ceil(s.outW / tile)];
   const perImage = tilesH * tilesW;
   const tileBytes = placesOf(tile) * 4 * (s.inC + s.outC);
@@ -148,7 +151,7 @@ export function layOut(
   s: WinogradShape,
   direction: Direction,
   tile: WinogradTile,
-  facts: Pick<DeviceFacts, "pieceBytes">,
+  facts: WinogradFacts,
 ): WinogradLayout {
   const places = placesOf(tile);
   const cut = cutTiles(s, tile, facts);
@@ -161,15 +164,21 @@ export function layOut(
     end = roundUp(begin + length, WINDOW_UNIT);
     return { begin, length };
   };
-  const planes = next(places * s.inC * cut.stride);
-  const others = next(places * s.outC * cut.stride);
+  const planes = next(factorsLength(places * s.inC * cut.stride, facts));
+  const outputs = places * s.outC * cut.stride;
+  const others = next(direction === "backwardWeight" ? factorsLength(outputs, facts) : outputs);
   const totals = next(parts * places * s.outC * roundUp(s.inC, 4));
   return { planes, others, totals, length: end };
 }
 
-/** Elements of the transformed filters. */
-export function filtersLength({ inC, outC }: WinogradShape, tile: WinogradTile): number {
-  return placesOf(tile) * inC * roundUp(outC, 4);
+/** Of numbers that are multiplied, a multiple of 4, in elements of 4 bytes. */
+function factorsLength(count: number, { f16 }: WinogradFacts): number {
+  return f16 ? count / 2 : count;
+}
+
+/** The transformed filters, in elements of 4 bytes. */
+export function filtersLength({ inC, outC }: WinogradShape, tile: WinogradTile, facts: WinogradFacts): number {
+  return factorsLength(placesOf(tile) * inC * roundUp(outC, 4), facts);
 }
 
 /** Do an image, the transformed filters and some tiles each lie in memory that a kernel can see? Else another algorithm has to do it. */
@@ -177,7 +186,7 @@ export function winogradFits(
   s: WinogradShape,
   direction: Direction,
   tile: WinogradTile,
-  facts: Pick<DeviceFacts, "pieceBytes">,
+  facts: WinogradFacts,
 ): boolean {
   const c = convolved(s, direction);
   const { planes, others, totals } = layOut(c, direction, tile, facts);
@@ -186,7 +195,7 @@ export function winogradFits(
     9 * c.inC * c.outC,
     planes.length,
     others.length,
-    direction === "backwardWeight" ? totals.length : filtersLength(c, tile),
+    direction === "backwardWeight" ? totals.length : filtersLength(c, tile, facts),
   );
   return largest * 4 <= facts.pieceBytes;
 }
@@ -210,7 +219,7 @@ export const HALF_SCALE = 0.25;
 const FLOPS_PER_BYTE = 18;
 /** A dispatch more, about 5 us of a GPU of 4 TFLOP/s. */
 const DISPATCH_FLOPS = 20e6;
-/** Halves multiply about twice as fast, and what is transformed stays float32. */
+/** Halves multiply about twice as fast. */
 const HALF_SPEED = 2;
 /** A product is computed in whole tiles: the smallest of gemm.ts for few rows, and half of its usual columns. */
 const ROWS = 16;
@@ -248,8 +257,10 @@ export function winogradWorth(
     const places = placesOf(tile);
     const tiles = batch * Math.ceil(outH / tile) * Math.ceil(outW / tile);
     const flops = places * (sums ? productFlops(outC, inC, tiles) : productFlops(outC, tiles, inC));
-    // Planes are written and read; the filters' are read, and made once or in each step.
-    const elements = activations + 2 * places * (tiles * (inC + outC) + inC * outC);
+    // Planes are written and read; the filters' are read, and made once or in each step. What is multiplied is stored as such.
+    const factors = inC + (sums ? outC : 0) + (inC * outC) / tiles;
+    const others = sums ? 0 : outC;
+    const elements = activations + 2 * places * tiles * ((f16 ? factors / 2 : factors) + others);
     const own = cost(flops, elements, 4);
     if (best === null || own < best.cost) best = { tile, cost: own };
   }

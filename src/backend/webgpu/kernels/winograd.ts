@@ -63,10 +63,10 @@ export function winogradDerived(
   s: Conv2dShape,
   direction: Direction,
   tile: WinogradTile,
-  _c: LoweringContext,
+  c: LoweringContext,
 ): Derived | null {
   if (direction === "backwardWeight") return null;
-  const sizeBytes = filtersLength(convolved(s, direction), tile) * 4;
+  const sizeBytes = filtersLength(convolved(s, direction), tile, c) * 4;
   return { key: `winograd${tile} ${direction}`, sizeBytes, partBytes: sizeBytes };
 }
 
@@ -142,6 +142,20 @@ function scaling({ call, c }: Plan): Dispatch["constants"] {
   return c.f16 && call.direction === "forward" ? { scaled: true, SCALE: float(HALF_SCALE) } : {};
 }
 
+/** The result is transformed, to be multiplied. */
+function spreading({ c }: Plan): Dispatch["constants"] {
+  return { spread: true, ...(c.f16 ? { f16: true } : {}) };
+}
+
+/** Elements of transformed tensors where they are written, and, in fours, where they are multiplied. */
+function factor({ c }: Plan): string {
+  return c.f16 ? "f16" : "f32";
+}
+
+function factors({ c }: Plan): string {
+  return c.f16 ? "vec4<f16>" : VECTORS;
+}
+
 /** Where transformed tiles of `channels` channels lie, and which tiles of an image they are. */
 function planesConstants({ cut }: Plan, channels: number): Dispatch["constants"] {
   return {
@@ -176,7 +190,7 @@ function transformWeight(plan: Plan, filters: Place): Dispatch {
     source: `${lines}\n${filterSource}`,
     constants: {
       ...tileConstants(plan),
-      spread: true,
+      ...spreading(plan),
       PLANE: s.inC * padded,
       M: s.outC,
       M_PADDED: padded,
@@ -185,7 +199,7 @@ function transformWeight(plan: Plan, filters: Place): Dispatch {
       K_STEP: forward ? 9 : s.outC * 9,
       flip: !forward,
     },
-    tensors: { weight: whole(call.inputs[1]), planes: whole(filters) },
+    tensors: { weight: whole(call.inputs[1]), planes: { ...whole(filters), element: factor(plan) } },
     writes: ["planes"],
     uniforms: {},
     workgroups: [Math.ceil(padded / FILTERS), Math.ceil(s.inC / FILTERS), 1],
@@ -202,14 +216,14 @@ function transformInput(plan: Plan, block: WinogradBlock): Dispatch {
       ...tileConstants(plan),
       ...planesConstants(plan, s.inC),
       ...scaling(plan),
-      spread: true,
+      ...spreading(plan),
       OUTPUTS: call.tile,
       HEIGHT: s.inH,
       WIDTH: s.inW,
       PAD_H: s.padH,
       PAD_W: s.padW,
     },
-    tensors: { x: span.window, x_next: span.next, planes: region(plan, layout.planes) },
+    tensors: { x: span.window, x_next: span.next, planes: region(plan, layout.planes, factor(plan)) },
     writes: ["planes"],
     uniforms: blockUniforms(block, span),
     workgroups: grid(Math.ceil((s.inC * cut.stride) / THREADS), c),
@@ -225,7 +239,7 @@ function transformGradient(plan: Plan, block: WinogradBlock): Dispatch {
     constants: {
       ...tileConstants(plan),
       ...planesConstants(plan, s.outC),
-      spread: true,
+      ...spreading(plan),
       gradient: true,
       OUTPUTS: call.tile,
       HEIGHT: s.outH,
@@ -233,7 +247,7 @@ function transformGradient(plan: Plan, block: WinogradBlock): Dispatch {
       PAD_H: 0,
       PAD_W: 0,
     },
-    tensors: { x: span.window, x_next: span.next, planes: region(plan, layout.others) },
+    tensors: { x: span.window, x_next: span.next, planes: region(plan, layout.others, factor(plan)) },
     writes: ["planes"],
     uniforms: blockUniforms(block, span),
     workgroups: grid(Math.ceil((s.outC * cut.stride) / THREADS), c),
@@ -257,8 +271,8 @@ function product(plan: Plan, { tiles }: WinogradBlock, filters: Place): Dispatch
       bAlongK: false,
       constants: {},
       tensors: {
-        filters: { ...whole(filters), element: VECTORS },
-        planes: region(plan, layout.planes, VECTORS),
+        filters: { ...whole(filters), element: factors(plan) },
+        planes: region(plan, layout.planes, factors(plan)),
         products: region(plan, layout.others, VECTORS),
       },
       writes: ["products"],
@@ -284,8 +298,8 @@ function gradientProduct(plan: Plan, { tiles }: WinogradBlock, later: boolean): 
       bAlongK: true,
       constants: { gradient: true, PLACES: placesOf(call.tile) },
       tensors: {
-        planes: region(plan, layout.planes, VECTORS),
-        gradients: region(plan, layout.others, VECTORS),
+        planes: region(plan, layout.planes, factors(plan)),
+        gradients: region(plan, layout.others, factors(plan)),
         totals: region(plan, layout.totals, VECTORS),
       },
       writes: ["totals"],
