@@ -30,7 +30,8 @@ export interface Dispatch {
   readonly name: string;
   /**
    * WGSL with an entry point `main`, without declarations of tensors, uniforms and constants: these are written in front of it. Its lines
-   * `#if name`, `#if !name`, `#else`, `#endif` keep a part where a constant of that name is true, or a tensor of that name is there.
+   * `#if name`, `#if !name`, `#else`, `#endif` keep a part where a constant of that name is true, or a tensor of that name is there;
+   * `#for i COUNT`, `#end` write theirs COUNT times, a constant or a number, with 0, 1, … for `{i}`: loops that no compiler needs to unroll.
    */
   readonly source: string;
   /** Sizes and choices, `const name = value;`: part of the compiled pipeline. What changes from step to step goes into `uniforms`. */

@@ -52,7 +52,8 @@ export function shaderText(
       `@group(0) @binding(${i}) var<storage, ${writable ? "read_write" : "read"}> ${name}: array<${element}>;`,
     );
   });
-  let text = decide(source, holds);
+  const timesOf = (count: string): number => Number(constants[count] ?? count);
+  let text = unroll(decide(source, holds), timesOf).join("\n");
   for (const [name, other] of aliases) text = text.replace(new RegExp(`(?<![.\\w])${name}\\b`, "g"), other);
   return `${lines.join("\n")}\n${text}`;
 }
@@ -81,7 +82,7 @@ function literal(value: number | boolean | Float): string {
 }
 
 /** The lines that its conditions leave. */
-function decide(source: string, holds: (name: string) => boolean): string {
+function decide(source: string, holds: (name: string) => boolean): string[] {
   const kept: string[] = [];
   const open: boolean[] = [];
   for (const line of source.split("\n")) {
@@ -91,5 +92,29 @@ function decide(source: string, holds: (name: string) => boolean): string {
     else if (word === "endif") open.pop();
     else if (!open.includes(false)) kept.push(line);
   }
-  return kept.join("\n");
+  return kept;
+}
+
+/** The lines with those of its loops as often as they say. */
+function unroll(lines: readonly string[], timesOf: (count: string) => number): string[] {
+  const unrolled: string[] = [];
+  for (let i = 0; i < lines.length; i++) {
+    const [, name, count] = /^\s*#for (\w+) (\w+)/.exec(lines[i]) ?? [];
+    if (name === undefined) {
+      unrolled.push(lines[i]);
+      continue;
+    }
+    const begin = i + 1;
+    for (let depth = 1; depth > 0; ) {
+      i++;
+      if (/^\s*#for /.test(lines[i])) depth++;
+      else if (/^\s*#end$/.test(lines[i])) depth--;
+    }
+    const body = lines.slice(begin, i);
+    for (let time = 0; time < timesOf(count); time++) {
+      const written = body.map((line) => line.replaceAll(`{${name}}`, String(time)));
+      unrolled.push(...unroll(written, timesOf));
+    }
+  }
+  return unrolled;
 }
