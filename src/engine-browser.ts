@@ -7,12 +7,22 @@ import { WebPoolExecutor } from "./backend/wasm/web-pool.js";
 import type { Engine } from "./core/engine.js";
 import { createEngineOn, type EngineOptions, type Host, MAX_THREADS } from "./create-engine.js";
 
+/** How every module begins: NUL, "asm". */
+const WASM_MAGIC = [0x00, 0x61, 0x73, 0x6d];
+
 const BROWSER: Host = {
   async readKernels(url) {
     const response = await fetch(url);
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}: ${url}`);
-    // Not compileStreaming: many a server does not know the type application/wasm, and 40 kB need no streaming.
-    return new Uint8Array(await response.arrayBuffer());
+    // Not compileStreaming: many a server does not know the type application/wasm, and 70 kB need no streaming.
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    // Servers of single-page applications answer with their page where a file is missing.
+    if (WASM_MAGIC.some((byte, i) => bytes[i] !== byte)) {
+      throw new Error(
+        `this is no WebAssembly: ${url}; is the library away from its files? With Vite, set optimizeDeps: { exclude: ["verydeep"] }`,
+      );
+    }
+    return bytes;
   },
   v8: null,
   createPool: (threads, setup) => new WebPoolExecutor(threads, setup),

@@ -102,4 +102,21 @@ for (const picture of ["weights/pictures/heart.png", "test/fixtures/pictures/pro
   });
 }
 
+browserTest("a page in the place of the kernels is an error that says what to do", async () => {
+  const { page } = await openPage({
+    prepare: async (one) => {
+      await one.route("**/*.wasm", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
+    },
+  });
+  const found = await run(
+    page,
+    `import("/dist/browser.js").then(({ createEngine }) => createEngine()).catch((error) => String(error))`,
+  );
+  assert.match(
+    String(found),
+    /^BackendError: wasm: the kernels cannot be loaded \(Error: this is no WebAssembly: http.*\/kernels-relaxed\.wasm; is the library away from its files\? With Vite, set optimizeDeps: \{ exclude: \["verydeep"\] \}\)\./,
+  );
+  await page.close();
+});
+
 test.run();

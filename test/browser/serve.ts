@@ -30,8 +30,11 @@ const ISOLATION: Readonly<Record<string, string>> = {
 /** What others may use in their pages, as from a CDN. */
 const SHARED: Readonly<Record<string, string>> = { "access-control-allow-origin": "*" };
 
-/** @param isolated whether pages get the headers with which they may share memory; else their scripts may be used by all. */
-export async function serve(isolated = false): Promise<Site> {
+/**
+ * @param isolated whether pages get the headers with which they may share memory; else their scripts may be used by all.
+ * @param folder what is served; default: the clone.
+ */
+export async function serve(isolated = false, folder = root): Promise<Site> {
   const paths: string[] = [];
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
@@ -41,8 +44,8 @@ export async function serve(isolated = false): Promise<Site> {
       response.setHeader("content-type", "text/html").end(PAGE);
       return;
     }
-    const file = path.resolve(root, `.${decodeURIComponent(pathname)}`);
-    const bytes = file.startsWith(root) ? await readFile(file).catch(() => null) : null;
+    const file = path.resolve(folder, `.${decodeURIComponent(pathname)}`);
+    const bytes = file.startsWith(folder) ? await readFile(file).catch(() => null) : null;
     if (bytes === null) response.statusCode = 404;
     else response.setHeader("content-type", TYPES[path.extname(file)] ?? "application/octet-stream");
     response.end(bytes ?? "");
