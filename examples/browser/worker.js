@@ -5,6 +5,7 @@ import {
   decodePicture,
   evaluate,
   fitPicture,
+  netTotals,
   oneCycle,
   pixelStatistics,
   SHAPE_NAMES,
@@ -12,6 +13,7 @@ import {
   topPredictions,
   train,
   vgg,
+  vggLayers,
 } from "../../dist/browser.js";
 
 /**
@@ -69,16 +71,19 @@ async function run({ backend, threads, width, pictures, epochs }) {
   await trained?.engine.close();
   trained = null;
 
-  const { engine, about } = await openEngine(backend, threads);
+  const net = { width, inputSize: SIZE, classes: SHAPE_NAMES.length, classifier: [] };
+  const batch = pictures < SMALL_SET ? SMALL_BATCH : BATCH;
+  // Automatic: WebGPU where there is a GPU and a step is work enough for it. Backward takes twice the multiplications of forward.
+  const macs = 3 * batch * netTotals(vggLayers("A", net)).macs;
+  const engine = await createEngine({ backend, macs, ...(threads !== null && { threads }) });
   const data = shapes({ count: pictures });
-  const model = vgg("A", { width, inputSize: SIZE, classes: SHAPE_NAMES.length, classifier: [] }, engine);
+  const model = vgg("A", net, engine);
   const normalise = pixelStatistics(data.train);
   trained = { engine, model, normalise };
 
-  const batch = pictures < SMALL_SET ? SMALL_BATCH : BATCH;
   const steps = Math.ceil(data.train.labels.length / batch) * epochs;
   const parameters = model.parameters().reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
-  tell({ kind: "begun", engine: about, parameters, pictures: data.train.labels.length, steps });
+  tell({ kind: "begun", engine: describe(engine), parameters, pictures: data.train.labels.length, steps });
 
   const begin = performance.now();
   let seen = 0;
@@ -114,25 +119,8 @@ async function classify({ name, file }) {
   tell({ kind: "predicted", name, predictions: predictions.map(({ label, probability }) => ({ label, probability })) });
 }
 
-/** Makes the engine that was asked for, and says in words what it is. Automatic: WebGPU where there is a GPU, else WebAssembly. */
-async function openEngine(backend, threads) {
-  const adapter = await findAdapter();
-  const useGpu = backend === "webgpu" || (backend === "auto" && adapter !== null && !adapter.software);
-  if (useGpu) {
-    const engine = await createEngine({ backend: "webgpu" });
-    return { engine, about: `WebGPU on ${adapter?.name ?? "an unknown adapter"}` };
-  }
-  const engine = await createEngine(threads === null ? {} : { threads });
-  const count = engine.threads === 1 ? "1 thread" : `${engine.threads} threads`;
-  return { engine, about: `WebAssembly (${engine.tier}), ${count}` };
-}
-
-/** What the browser tells about the GPU; null where there is none. */
-async function findAdapter() {
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) return null;
-  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
-  const name =
-    [...new Set([description || vendor, architecture || device])].filter(Boolean).join(", ") || "a GPU without a name";
-  return { name, software: isFallbackAdapter === true || /swiftshader|llvmpipe|software/i.test(name) };
+/** What the engine is, in words. */
+function describe({ backend, threads, tier }) {
+  if (backend.name === "webgpu") return `WebGPU on ${backend.adapter.name}`;
+  return `WebAssembly (${tier}), ${threads === 1 ? "1 thread" : `${threads} threads`}`;
 }

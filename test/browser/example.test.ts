@@ -20,6 +20,7 @@ const LEAST_TEST_PERCENT = 85;
 const LEAST_RIGHT = 8;
 /** The page's main thread; measured: none above 50 ms, where browsers begin to count, on an idle machine. */
 const LONGEST_TASK_MS = 100;
+const ATTEMPTS = 3;
 const LIMIT_MS = 300_000;
 
 /** Starts the example's server; to its address. */
@@ -38,10 +39,12 @@ async function serveExample(...args: readonly string[]): Promise<{ url: string; 
 async function withPage(args: readonly string[], use: (opened: OpenPage) => Promise<void>): Promise<void> {
   const { url, server } = await serveExample(...args);
   try {
-    let longest = await longestTask(url, use);
-    // Where other programs take the processor, their time counts too: once more.
-    if (longest >= LONGEST_TASK_MS) longest = await longestTask(url, use);
-    assert.ok(longest < LONGEST_TASK_MS, `a task of ${longest} ms on the main thread`);
+    const longest: number[] = [];
+    // Where other programs take the processor, their time counts too: then again.
+    while (longest.length < ATTEMPTS && !(Math.min(...longest) < LONGEST_TASK_MS)) {
+      longest.push(await longestTask(url, use));
+    }
+    assert.ok(Math.min(...longest) < LONGEST_TASK_MS, `tasks of ${longest.join(", ")} ms on the main thread`);
   } finally {
     server.kill();
   }
