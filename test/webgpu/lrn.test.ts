@@ -6,8 +6,8 @@ import { engines, gpuTest, gpuTests, oracle } from "./gpu-tests.js";
 
 gpuTests();
 
-/** Roundings of the exponent -beta · log2(scale), which is below 32 here, times ln 2, and a few of the rest. */
-const TOLERANCE = 32 * 0.7 * 2 ** -24 + 2 ** -21;
+/** Two roundings of the exponent -beta · log(scale), which is below 32 here, and a few of the rest. */
+const TOLERANCE = 2 * 32 * 2 ** -24 + 2 ** -21;
 
 /** x² from 1e-8 to 1e8. */
 const MAGNITUDES = Float32Array.from({ length: 1001 }, (_, i) => 10 ** (-4 + i / 125));

@@ -1,8 +1,11 @@
 /** Activations with a curve or two slopes. relu: elementwise.ts. */
 import type { Place, ShapeOf } from "../../backend.js";
 import { type Float, float, type Lowering, type Lowerings } from "../dispatch.js";
-import source from "./activation.wgsl.js";
+import curves from "./activation.wgsl.js";
 import { dispatchPieces } from "./elementwise.js";
+import math from "./math.wgsl.js";
+
+const source = `${math}\n${curves}`;
 
 type Activation = `${"leakyRelu" | "tanh" | "sigmoid"}${"Forward" | "Backward"}`;
 

@@ -1,7 +1,10 @@
 /** Local response normalisation. Powers of -3/4, AlexNet's and the paper's, and -1/2 are roots. */
 import type { LrnShape, Place } from "../../backend.js";
 import { type Dispatch, float, grid, type LoweringContext, type Lowerings, whole } from "../dispatch.js";
-import source from "./lrn.wgsl.js";
+import windows from "./lrn.wgsl.js";
+import math from "./math.wgsl.js";
+
+const source = `${math}\n${windows}`;
 
 const THREADS = 64;
 
