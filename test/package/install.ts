@@ -10,6 +10,7 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 export interface Installed {
   /** The folder that has the package in its node_modules. */
   readonly folder: string;
+  readonly tarball: string;
   readonly tarballBytes: number;
 }
 
@@ -39,5 +40,5 @@ async function packAndInstall(): Promise<Installed> {
   const tarball = path.join(base, filename);
   writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
   await npm(["install", "--omit=optional", "--prefer-offline", "--no-audit", "--no-fund", tarball], { cwd: folder });
-  return { folder, tarballBytes: statSync(tarball).size };
+  return { folder, tarball, tarballBytes: statSync(tarball).size };
 }
