@@ -6,7 +6,11 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 
 const DRIVERS = {
-  swiftshader: ["/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib/chromium-browser/vk_swiftshader_icd.json"],
+  swiftshader: [
+    "/usr/lib/chromium/vk_swiftshader_icd.json",
+    "/usr/lib/chromium-browser/vk_swiftshader_icd.json",
+    "/opt/google/chrome/vk_swiftshader_icd.json",
+  ],
   lavapipe: ["/usr/share/vulkan/icd.d/lvp_icd.json", "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"],
 } as const;
 
