@@ -1,6 +1,6 @@
 /** WebGPU's poolings where its shaders part: windows of 2x2 in pairs or not, rows and places that no window holds, several workgroups. */
 import { test } from "uvu";
-import { adaptiveAvgPool2d, adaptiveMaxPool2d, avgPool2d, type Pool2dOptions, maxPool2d } from "#src/ops/index.js";
+import { adaptiveAvgPool2d, adaptiveMaxPool2d, avgPool2d, maxPool2d, type Pool2dOptions } from "#src/ops/index.js";
 import { randomTensor } from "../helpers/run-op.js";
 import { compareOnGpu, gpuTests, oracle } from "./gpu-tests.js";
 

@@ -101,6 +101,11 @@ export class WebGpuBackend implements Backend {
     return new WebGpuBackend(device, adapter, context, tuning, host, options);
   }
 
+  /** What was measured to be fastest, by what autotune.ts asks. */
+  get tuned(): ReadonlyMap<string, string> {
+    return this.tuning;
+  }
+
   sizeBytes(length: number, dtype: DataType): number {
     return length * GPU_ELEMENT_BYTES[dtype];
   }

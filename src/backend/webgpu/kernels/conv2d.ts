@@ -14,11 +14,11 @@ import {
   type Window,
   whole,
 } from "../dispatch.js";
+import { type ConvWork, chunksOf, conv2dAlgorithm, conv2dCandidates, productOf, sidesOf, tileOf } from "./conv-plan.js";
 import source from "./conv2d.wgsl.js";
 import biasSource from "./conv2d-bias.wgsl.js";
 import chunksSource from "./conv2d-chunks.wgsl.js";
 import turnSource from "./conv2d-turn.wgsl.js";
-import { type ConvWork, chunksOf, conv2dAlgorithm, conv2dCandidates, productOf, sidesOf, tileOf } from "./conv-plan.js";
 import { gemm } from "./gemm.js";
 import { type WinogradCall, type WinogradTile, winograd, winogradDerived, winogradScratchBytes } from "./winograd.js";
 
