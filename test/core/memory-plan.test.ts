@@ -10,13 +10,13 @@ function takesOver(lifespans: readonly Lifespan[], a: number, b: number): boolea
 }
 
 /** Fails where two values that live at the same time overlap, or a slot is not as large as its values. */
-function checkPlan(lifespans: readonly Lifespan[], { slotOf, slots, sizeBytes }: SlotPlan): void {
+function checkPlan(lifespans: readonly Lifespan[], { slotOf, slots, sizeBytes }: SlotPlan, unitBytes = 64): void {
   assert.is(slotOf.length, lifespans.length);
-  const ends = slots.map((slot) => slot.offsetBytes + Math.ceil(slot.sizeBytes / 64) * 64);
+  const ends = slots.map((slot) => slot.offsetBytes + Math.ceil(slot.sizeBytes / unitBytes) * unitBytes);
   for (let a = 0; a < lifespans.length; a++) {
     const slot = slots[slotOf[a]];
     assert.is(slot.sizeBytes, lifespans[a].sizeBytes);
-    assert.is(slot.offsetBytes % 64, 0);
+    assert.is(slot.offsetBytes % unitBytes, 0);
     for (let b = a + 1; b < lifespans.length; b++) {
       const other = slots[slotOf[b]];
       const together = lifespans[a].first <= lifespans[b].last && lifespans[b].first <= lifespans[a].last;
@@ -155,6 +155,54 @@ test("planSlots: with reuse off every value has a slot of its own size", () => {
     lifespans.map(({ sizeBytes }) => ({ sizeBytes, first: 0, last: 0 })),
     plan,
   );
+});
+
+test("planSlots: 200 random programs in pieces: no slot crosses from one to the next, larger ones begin on one", () => {
+  const rules = { unitBytes: 256, pieceBytes: 4096 };
+  let [crossings, larger] = [0, 0];
+  for (let seed = 0; seed < 200; seed++) {
+    const random = new Random(seed, "pieces");
+    const lifespans = Array.from({ length: 40 }, () => {
+      const first = random.integer(30);
+      // One in eight is larger than a piece.
+      const sizeBytes = 4 * (1 + random.integer(random.integer(8) === 0 ? 3000 : 700));
+      return { sizeBytes, first, last: first + random.integer(10) };
+    });
+    for (const reuse of [true, false]) {
+      const plan = planSlots(lifespans, reuse, rules);
+      const lived = reuse ? lifespans : lifespans.map((span) => ({ ...span, first: 0, last: 0 }));
+      checkPlan(lived, plan, rules.unitBytes);
+      for (const { offsetBytes, sizeBytes } of plan.slots) {
+        const inPiece = offsetBytes % rules.pieceBytes;
+        if (sizeBytes > rules.pieceBytes) assert.is(inPiece, 0);
+        else assert.ok(inPiece + sizeBytes <= rules.pieceBytes, `${sizeBytes} bytes at ${offsetBytes}`);
+        if (sizeBytes > rules.pieceBytes) larger++;
+      }
+    }
+    const { slots } = planSlots(lifespans, true, { ...rules, pieceBytes: Number.POSITIVE_INFINITY });
+    crossings += slots.filter(
+      ({ offsetBytes, sizeBytes }) => (offsetBytes % rules.pieceBytes) + sizeBytes > rules.pieceBytes,
+    ).length;
+  }
+  // Without the rule they would.
+  assert.ok(crossings > 100 && larger > 100, `${crossings} ${larger}`);
+});
+
+test("planSlots: in pieces of 1024 bytes, by hand", () => {
+  const rules = { unitBytes: 256, pieceBytes: 1024 };
+  const at = (...sizes: number[]): readonly number[] =>
+    planSlots(
+      sizes.map((sizeBytes) => ({ sizeBytes, first: 0, last: 0 })),
+      true,
+      rules,
+    ).slots.map(({ offsetBytes }) => offsetBytes);
+  assert.equal(at(768, 512), [0, 1024]);
+  // The gap that the second leaves is filled.
+  assert.equal(at(768, 512, 256), [0, 1024, 768]);
+  assert.equal(at(1024, 1024), [0, 1024]);
+  // A larger one ends inside a piece, and another may go on there, if it is not larger itself.
+  assert.equal(at(1280, 768), [0, 1280]);
+  assert.equal(at(1280, 1028), [0, 2048]);
 });
 
 test.run();
