@@ -1,4 +1,4 @@
-/** WebGPU's linear layers at the borders of its tiles. */
+/** WebGPU's linear layers at the borders of its tiles, of the images that count as few, and where sums are split. */
 import { test } from "uvu";
 import { linear } from "#src/ops/index.js";
 import { randomTensor } from "../helpers/run-op.js";
@@ -8,7 +8,12 @@ gpuTests();
 
 for (const [batch, inFeatures, outFeatures] of [
   [1, 1, 1],
-  [5, 33, 70],
+  [1, 516, 70],
+  [3, 1030, 5],
+  [8, 700, 515],
+  [9, 33, 70],
+  [2, 5, 2050],
+  [12, 9000, 20],
   [70, 129, 131],
   [130, 20, 257],
 ]) {

@@ -42,8 +42,8 @@ const RAISED = [
 ] as const;
 const FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
 
-/** Pieces of tensors of any type begin on whole windows (WINDOW_UNIT). */
-const PIECE_UNIT_BYTES = 1024;
+/** Pieces of tensors of any type begin on whole windows (WINDOW_UNIT), those of floats on whole chunks of sums (SUM_CHUNK). */
+const PIECE_UNIT_BYTES = 16384;
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b|software/i;
 

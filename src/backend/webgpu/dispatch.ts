@@ -122,7 +122,7 @@ export function optional(place: Place | null): Window | null {
 }
 
 /** Elements of a tensor that lie in one piece. */
-export function pieceLength({ dtype }: Place, { pieceBytes }: DeviceFacts): number {
+export function pieceLength({ dtype }: { readonly dtype: DataType }, { pieceBytes }: DeviceFacts): number {
   return Math.floor(pieceBytes / GPU_ELEMENT_BYTES[dtype]);
 }
 

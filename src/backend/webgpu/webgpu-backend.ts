@@ -41,6 +41,11 @@ export interface WebGpuOptions {
   readonly memoryMaxBytes?: number;
   /** Measure which ways are fastest: on GPUs (default), or also on a software adapter, for tests, which remembers nothing. */
   readonly tune?: "gpu" | "always";
+  /**
+   * For tests: tensors lie in pieces of this size where the device could have them in larger ones. A multiple of 1024; of 16384 where
+   * sums are computed.
+   */
+  readonly pieceBytes?: number;
 }
 
 /** Calls that go to the device at once: short enough for systems that end what keeps a GPU for seconds. */
@@ -94,6 +99,7 @@ export class WebGpuBackend implements Backend {
     const tuning = await recallTuning(host, adapter);
     const context = {
       ...facts,
+      pieceBytes: Math.min(facts.pieceBytes, options.pieceBytes ?? facts.pieceBytes),
       f16: precision === "f16",
       convAlgorithm,
       tuned: (key: string) => tuning.get(key) ?? null,
