@@ -40,7 +40,7 @@ export function shaderText(
     ...Object.entries(constants)
       .filter(([name]) => !FEATURES.has(name))
       .map(([name, value]) => `const ${name} = ${literal(value)};`),
-    `const GRID_X = ${workgroups[0]}u;`,
+    ...(source.includes("GRID_X") ? [`const GRID_X = ${workgroups[0]}u;`] : []),
   ];
   const fields = Object.entries(uniforms);
   if (fields.length > 0) {

@@ -56,7 +56,7 @@ const LONG_SUM = 8192;
 
 /** The dispatch of a product. */
 export function gemm(
-  { name, m, n, k = 0, z = 1, loads, aAlongK, bAlongK, tile, ...rest }: Gemm,
+  { name, m, n, k = 0, z = 1, loads, aAlongK, bAlongK, tile, uniforms, ...rest }: Gemm,
   c: CallContext,
 ): Dispatch {
   const { tileM, tileN, tileK, regM, regN } = tile;
@@ -64,7 +64,6 @@ export function gemm(
   return {
     name,
     source: `${loads}\n${source}`,
-    uniforms: {},
     ...rest,
     constants: {
       ...rest.constants,
@@ -79,10 +78,9 @@ export function gemm(
       REG_N: regN,
       RA: regM / 4,
       RB: regN / 4,
-      TILES_M: tilesM,
-      TILES_N: tilesN,
-      PRODUCTS: z,
     },
+    // Not constants: Winograd's products have one pipeline for all layers.
+    uniforms: { ...uniforms, tiles_m: tilesM, tiles_n: tilesN, products: z },
     workgroups: grid(tilesM * tilesN * z, c),
   };
 }

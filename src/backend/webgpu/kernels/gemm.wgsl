@@ -51,15 +51,19 @@ fn turn_b(q: u32) -> u32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
   // Workgroups one after the other share columns of B, the larger matrix as a rule, while it is in cache.
-  let index = group.y * GRID_X + group.x;
-  if (index >= TILES_M * TILES_N * PRODUCTS) {
+  let index = group.y * groups.x + group.x;
+  if (index >= u.tiles_m * u.tiles_n * u.products) {
     return;
   }
-  let z = index / (TILES_M * TILES_N);
-  let m0 = index % TILES_M * TILE_M;
-  let n0 = index / TILES_M % TILES_N * TILE_N;
+  let z = index / (u.tiles_m * u.tiles_n);
+  let m0 = index % u.tiles_m * TILE_M;
+  let n0 = index / u.tiles_m % u.tiles_n * TILE_N;
   let row = local / COLUMNS;
   let column = local % COLUMNS;
 #for i RA
