@@ -10,7 +10,7 @@ import {
   cutTiles,
   layOut,
   spanOf,
-  winogradFits,
+  winogradTiles,
   winogradWorth,
 } from "#src/backend/webgpu/kernels/winograd-plan.js";
 
@@ -47,7 +47,7 @@ test("blocks cover all tiles once, and no window crosses a piece", () => {
         const { chunk, parts } = cutGradient(s, tile, cut);
         assert.ok(chunk % 16 === 0 && chunk <= 2048 && chunk * parts >= cut.stride && chunk * (parts - 1) < cut.stride);
         for (const direction of ["forward", "backwardInput", "backwardWeight"] as const) {
-          assert.ok(winogradFits(s, direction, tile, DEFAULT));
+          assert.ok(winogradTiles(s, direction, DEFAULT).includes(tile));
           const { planes, others, totals, length } = layOut(convolved(s, direction), direction, tile, DEFAULT);
           const pieceOf = (element: number): number => Math.floor((element * 4) / DEFAULT.pieceBytes);
           for (const { begin, length } of [planes, others, totals]) {
@@ -63,9 +63,8 @@ test("blocks cover all tiles once, and no window crosses a piece", () => {
 
 test("what a kernel cannot see at once does not fit", () => {
   const s = shapeOf([1, 1024, 8, 8], 1024, [1, 1]);
-  assert.not(winogradFits(s, "forward", 4, DEFAULT), "the filters take 151 MB");
-  assert.ok(winogradFits(s, "forward", 2, DEFAULT));
-  assert.not(winogradFits(shapeOf([1, 64, 800, 800], 8, [1, 1]), "forward", 2, DEFAULT), "an image takes 164 MB");
+  assert.equal(winogradTiles(s, "forward", DEFAULT), [2], "in tiles of 4x4 the filters take 151 MB");
+  assert.equal(winogradTiles(shapeOf([1, 64, 800, 800], 8, [1, 1]), "forward", DEFAULT), [], "an image takes 164 MB");
 });
 
 test("a range of a tensor is in one piece or two", () => {
@@ -78,21 +77,24 @@ test("a range of a tensor is in one piece or two", () => {
   assert.equal([two.next?.begin, two.next?.length], [2048, 252]);
 });
 
-test("Winograd is worth it where channels are many, by tiles of 4x4; in half precision never by these", () => {
-  const f32 = { f16: false };
+test("Winograd is worth it where channels are many, by tiles of 4x4", () => {
   for (const [inC, outC, size] of VGG) {
     const s = shapeOf([16, inC, size, size], outC, [1, 1]);
-    assert.is(winogradWorth(s, "forward", f32), 4, `${inC} ${size}`);
-    assert.is(winogradWorth(s, "backwardInput", f32), 4, `${inC} ${size}`);
-    assert.not.equal(winogradWorth(s, "forward", { f16: true }), 4);
+    assert.is(winogradWorth(s, "forward", DEFAULT), 4, `${inC} ${size}`);
+    assert.is(winogradWorth(s, "backwardInput", DEFAULT), 4, `${inC} ${size}`);
+    assert.is(winogradWorth(s, "backwardWeight", DEFAULT), 4, `${inC} ${size}`);
   }
   for (const direction of ["forward", "backwardInput", "backwardWeight"] as const) {
-    assert.is(winogradWorth(shapeOf([16, 3, 224, 224], 64, [1, 1]), direction, f32), null, "3 channels");
+    assert.is(winogradWorth(shapeOf([16, 3, 224, 224], 64, [1, 1]), direction, DEFAULT), null, "3 channels");
   }
-  assert.is(winogradWorth(shapeOf([1, 16, 8, 8], 16, [1, 1]), "forward", f32), null, "too small for more dispatches");
+  assert.is(
+    winogradWorth(shapeOf([1, 16, 8, 8], 16, [1, 1]), "forward", DEFAULT),
+    null,
+    "too small for more dispatches",
+  );
   const strided = { ...shapeOf([16, 256, 56, 56], 256, [1, 1]), strideH: 2, outH: 28 };
   assert.not(canWinograd(strided));
-  assert.is(winogradWorth(strided, "forward", f32), null);
+  assert.is(winogradWorth(strided, "forward", DEFAULT), null);
 });
 
 test.run();

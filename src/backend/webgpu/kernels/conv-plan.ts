@@ -5,9 +5,9 @@
 import type { Conv2dShape } from "../../backend.js";
 import type { Candidates, LoweringContext } from "../dispatch.js";
 import { ENOUGH_GROUPS, GEMM_TILES, type GemmTile, type GemmTileName, gemmTileNames, tileScore } from "./gemm.js";
-import { canWinograd, type Direction } from "./winograd.js";
+import { type Direction, type WinogradTile, winogradTiles, winogradWorth } from "./winograd.js";
 
-export type ConvAlgorithm = "winograd2" | "winograd4" | `gemm ${GemmTileName}`;
+export type ConvAlgorithm = `winograd${WinogradTile}` | `gemm ${GemmTileName}`;
 
 /** A convolution as a matrix product: rows, columns, terms of a sum, and how many products. */
 export interface Product {
@@ -85,23 +85,25 @@ export interface ConvWork {
 
 /** How to compute one of a convolution's kernels. */
 export function conv2dAlgorithm(s: Conv2dShape, work: ConvWork, c: LoweringContext): ConvAlgorithm {
-  const [tile] = tileNames(s, work.direction);
-  const product = `gemm ${tile}` as const;
-  const { convAlgorithm } = c;
-  if (convAlgorithm === "im2col") return product;
-  if (convAlgorithm === "auto") {
-    const { key, names } = conv2dCandidates(s, work);
-    const tuned = c.tuned(key);
-    const known = names.find((name) => name === tuned);
-    if (known !== undefined) return known;
+  const { direction } = work;
+  const product = `gemm ${tileNames(s, direction)[0]}` as const;
+  const tiles = winogradTiles(s, direction, c);
+  switch (c.convAlgorithm) {
+    case "auto": {
+      const { key, names } = conv2dCandidates(s, work, c);
+      const tuned = c.tuned(key);
+      const worth = winogradWorth(s, direction, c);
+      return names.find((name) => name === tuned) ?? (worth === null ? product : `winograd${worth}`);
+    }
+    case "winograd2":
+      return tiles.includes(2) ? "winograd2" : product;
+    case "winograd4":
+    case "winograd6":
+      return tiles.includes(4) ? "winograd4" : product;
+    default:
+      return product;
   }
-  if (!WINOGRAD || !canWinograd(s)) return product;
-  if (convAlgorithm === "winograd2") return "winograd2";
-  if (convAlgorithm === "winograd4" || convAlgorithm === "winograd6") return "winograd4";
-  return product;
 }
-
-const WINOGRAD = false;
 
 /** The tile of a product; null for Winograd's algorithms. */
 export function tileOf(algorithm: ConvAlgorithm): GemmTile | null {
@@ -124,7 +126,11 @@ export interface ConvCandidates extends Candidates {
 }
 
 /** All that may be fastest for a shape. Batches that differ by less than twice are alike. */
-export function conv2dCandidates(s: Conv2dShape, { direction, pool = false }: ConvWork): ConvCandidates {
+export function conv2dCandidates(
+  s: Conv2dShape,
+  { direction, pool = false }: ConvWork,
+  c: LoweringContext,
+): ConvCandidates {
   const { m, n, z } = productOf(s, direction);
   const names = tileNames(s, direction);
   const score = (name: GemmTileName): number => tileScore(GEMM_TILES[name], m, n, z);
@@ -133,10 +139,10 @@ export function conv2dCandidates(s: Conv2dShape, { direction, pool = false }: Co
   const { inC, inH, inW, outC, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, groups } = s;
   const facts = [inC, inH, inW, outC, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, groups];
   return {
-    key: `conv2d ${direction}${pool ? " pool" : ""} ${batch} ${facts.join(" ")}`,
+    key: `conv2d ${direction}${pool ? " pool" : ""}${c.f16 ? " f16" : ""} ${batch} ${facts.join(" ")}`,
     names: [
       ...good.map((name) => `gemm ${name}` as const),
-      ...(WINOGRAD && canWinograd(s) ? (["winograd2", "winograd4"] as const) : []),
+      ...winogradTiles(s, direction, c).map((tile) => `winograd${tile}` as const),
     ],
   };
 }

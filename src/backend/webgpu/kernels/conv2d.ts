@@ -325,7 +325,8 @@ function facts(work: ConvWork) {
     scratchBytes: (s: Conv2dShape, c: LoweringContext) => scratchBytes(s, work, c),
     derived: (s: Conv2dShape, c: LoweringContext) => derived(s, work, c),
     algorithm: (s: Conv2dShape, c: LoweringContext) => conv2dAlgorithm(s, work, c),
-    candidates: (s: Conv2dShape, c: LoweringContext) => (c.convAlgorithm === "auto" ? conv2dCandidates(s, work) : null),
+    candidates: (s: Conv2dShape, c: LoweringContext) =>
+      c.convAlgorithm === "auto" ? conv2dCandidates(s, work, c) : null,
   };
 }
 

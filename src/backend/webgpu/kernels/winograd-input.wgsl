@@ -15,24 +15,25 @@ fn value_at(i: u32) -> f32 {
   return x[i];
 }
 
-fn element(line: u32, left: i32, j: u32) -> f32 {
+// Outside of the map 0, read from its border: all reads of a tile are under way at once.
+fn element(line: u32, left: i32, j: u32, inside: bool) -> f32 {
   let w = u32(left + i32(j));
-  if (j >= SIDE || w >= WIDTH) { return 0; }
+  let value = select(0, value_at(line + min(w, WIDTH - 1)), inside & (w < WIDTH) & (j < SIDE));
 #if scaled
-  return SCALE * value_at(line + w);
+  return SCALE * value;
 #else
-  return value_at(line + w);
+  return value;
 #endif
 }
 
 fn input_row(plane: u32, top: i32, left: i32, i: u32) -> Row {
   let h = u32(top + i32(i));
-  if (i >= SIDE || h >= HEIGHT) { return Row(); }
-  let line = plane + h * WIDTH;
+  let inside = (h < HEIGHT) & (i < SIDE);
+  let line = plane + min(h, HEIGHT - 1) * WIDTH;
   return Row(
-    element(line, left, 0), element(line, left, 1), element(line, left, 2), element(line, left, 3),
+    element(line, left, 0, inside), element(line, left, 1, inside), element(line, left, 2, inside), element(line, left, 3, inside),
 #if tile4
-    element(line, left, 4), element(line, left, 5),
+    element(line, left, 4, inside), element(line, left, 5, inside),
 #endif
   );
 }

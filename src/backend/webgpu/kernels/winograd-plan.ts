@@ -164,30 +164,30 @@ export function layOut(
     end = roundUp(begin + length, WINDOW_UNIT);
     return { begin, length };
   };
-  const planes = next(factorsLength(places * s.inC * cut.stride, facts));
+  const planes = next(factorsLength(places * s.inC * cut.stride, tile, facts));
   const outputs = places * s.outC * cut.stride;
-  const others = next(direction === "backwardWeight" ? factorsLength(outputs, facts) : outputs);
+  const others = next(direction === "backwardWeight" ? factorsLength(outputs, tile, facts) : outputs);
   const totals = next(parts * places * s.outC * roundUp(s.inC, 4));
   return { planes, others, totals, length: end };
 }
 
 /** Of numbers that are multiplied, a multiple of 4, in elements of 4 bytes. */
-function factorsLength(count: number, { f16 }: WinogradFacts): number {
-  return f16 ? count / 2 : count;
+function factorsLength(count: number, tile: WinogradTile, { f16 }: WinogradFacts): number {
+  return winogradInHalf(tile, f16) ? count / 2 : count;
 }
 
 /** The transformed filters, in elements of 4 bytes. */
 export function filtersLength({ inC, outC }: WinogradShape, tile: WinogradTile, facts: WinogradFacts): number {
-  return factorsLength(placesOf(tile) * inC * roundUp(outC, 4), facts);
+  return factorsLength(placesOf(tile) * inC * roundUp(outC, 4), tile, facts);
+}
+
+/** The tiles by which a convolution can be computed. */
+export function winogradTiles(s: Conv2dShape, direction: Direction, facts: WinogradFacts): readonly WinogradTile[] {
+  return ([2, 4] as const).filter((tile) => canWinograd(s) && fits(s, direction, tile, facts));
 }
 
 /** Do an image, the transformed filters and some tiles each lie in memory that a kernel can see? Else another algorithm has to do it. */
-export function winogradFits(
-  s: WinogradShape,
-  direction: Direction,
-  tile: WinogradTile,
-  facts: WinogradFacts,
-): boolean {
+function fits(s: WinogradShape, direction: Direction, tile: WinogradTile, facts: WinogradFacts): boolean {
   const c = convolved(s, direction);
   const { planes, others, totals } = layOut(c, direction, tile, facts);
   const largest = Math.max(
@@ -201,12 +201,12 @@ export function winogradFits(
 }
 
 /**
- * Tiles whose products may be computed in half precision: F(2x2) alone. F(4x4)'s input transform makes values up to 100 times as large,
- * most of which cancel again: in 11 bits that leaves an error of some percent, and 700 is beyond 65504 already. F(2x2)'s factor of 4 is taken
- * out before rounding (HALF_SCALE).
+ * Are a tile's products computed in half precision, where that is asked for? F(2x2)'s alone. F(4x4)'s input transform makes values up to 100
+ * times as large, most of which cancel again: in 11 bits that leaves an error of some percent, and 700 is beyond 65504 already. It stays in
+ * float32, to which its gain is worth as much. F(2x2)'s factor of 4 is taken out before rounding (HALF_SCALE).
  */
-export function winogradInHalf(tile: WinogradTile): boolean {
-  return tile === 2;
+export function winogradInHalf(tile: WinogradTile, f16: boolean): boolean {
+  return f16 && tile === 2;
 }
 
 /** What the inputs of products in half precision are multiplied by, so that their transform is not larger than they are. */
@@ -219,8 +219,6 @@ export const HALF_SCALE = 0.25;
 const FLOPS_PER_BYTE = 18;
 /** A dispatch more, about 5 us of a GPU of 4 TFLOP/s. */
 const DISPATCH_FLOPS = 20e6;
-/** Halves multiply about twice as fast. */
-const HALF_SPEED = 2;
 /** A product is computed in whole tiles: the smallest of gemm.ts for few rows, and half of its usual columns. */
 const ROWS = 16;
 const COLUMNS = 32;
@@ -234,17 +232,9 @@ function productFlops(m: number, n: number, k: number): number {
 
 /**
  * The tile by which a convolution takes less time than by one product of as many terms as there are, as far as arithmetic and memory traffic
- * tell; null where none does. Not measured: a device that can measure shall decide itself.
+ * tell; null where none does. Half precision saves traffic, not arithmetic (gemm.wgsl). Not measured: a device that can measure decides itself.
  */
-export function winogradWorth(
-  s: Conv2dShape,
-  direction: Direction,
-  { f16 }: { readonly f16: boolean },
-): WinogradTile | null {
-  if (!canWinograd(s)) return null;
-  const flopsPerByte = f16 ? FLOPS_PER_BYTE * HALF_SPEED : FLOPS_PER_BYTE;
-  const cost = (flops: number, elements: number, dispatches: number): number =>
-    flops + elements * 4 * flopsPerByte + dispatches * DISPATCH_FLOPS;
+export function winogradWorth(s: Conv2dShape, direction: Direction, facts: WinogradFacts): WinogradTile | null {
   const { batch, inC, inH, inW, outC, outH, outW } = convolved(s, direction);
   const activations = batch * (inC * inH * inW + outC * outH * outW);
   const sums = direction === "backwardWeight";
@@ -252,19 +242,22 @@ export function winogradWorth(
   const product = sums ? productFlops(outC, 9 * inC, pixels) : productFlops(outC, pixels, 9 * inC);
   const direct = cost(product, activations + 9 * inC * outC, 1);
   let best: { tile: WinogradTile; cost: number } | null = null;
-  for (const tile of [2, 4] as const) {
-    if (f16 && !winogradInHalf(tile)) continue;
+  for (const tile of winogradTiles(s, direction, facts)) {
     const places = placesOf(tile);
     const tiles = batch * Math.ceil(outH / tile) * Math.ceil(outW / tile);
     const flops = places * (sums ? productFlops(outC, inC, tiles) : productFlops(outC, tiles, inC));
     // Planes are written and read; the filters' are read, and made once or in each step. What is multiplied is stored as such.
     const factors = inC + (sums ? outC : 0) + (inC * outC) / tiles;
     const others = sums ? 0 : outC;
-    const elements = activations + 2 * places * tiles * ((f16 ? factors / 2 : factors) + others);
-    const own = cost(flops, elements, 4);
+    const planes = places * tiles * (winogradInHalf(tile, facts.f16) ? factors / 2 + others : factors + others);
+    const own = cost(flops, activations + 2 * planes, 4);
     if (best === null || own < best.cost) best = { tile, cost: own };
   }
   return best !== null && best.cost <= WORTH * direct ? best.tile : null;
+}
+
+function cost(flops: number, elements: number, dispatches: number): number {
+  return flops + elements * 4 * FLOPS_PER_BYTE + dispatches * DISPATCH_FLOPS;
 }
 
 /** A range of a tensor as a shader sees it: in one piece, or in two. */

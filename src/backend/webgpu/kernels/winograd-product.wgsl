@@ -9,13 +9,13 @@ fn k_range(z: u32) -> vec2u {
 }
 
 fn load_a(z: u32, m: u32, k: u32) -> vec4f {
-  if (m >= u.m || k >= k_range(z).y) { return vec4f(); }
-  return vec4f(gradients[(z % PLACES * u.m + m) * (u.stride / 4) + k / 4]);
+  let inside = (m < u.m) & (k < k_range(z).y);
+  return select(vec4f(), vec4f(gradients[(z % PLACES * u.m + m) * (u.stride / 4) + k / 4]), inside);
 }
 
 fn load_b(z: u32, n: u32, k: u32) -> vec4f {
-  if (n >= u.n || k >= k_range(z).y) { return vec4f(); }
-  return vec4f(planes[(z % PLACES * u.n + n) * (u.stride / 4) + k / 4]);
+  let inside = (n < u.n) & (k < k_range(z).y);
+  return select(vec4f(), vec4f(planes[(z % PLACES * u.n + n) * (u.stride / 4) + k / 4]), inside);
 }
 
 fn store(z: u32, m: u32, n: u32, v: vec4f) {
@@ -33,13 +33,13 @@ fn k_range(z: u32) -> vec2u {
 }
 
 fn load_a(z: u32, m: u32, k: u32) -> vec4f {
-  if (m >= u.m_padded || k >= u.k) { return vec4f(); }
-  return vec4f(filters[(z * u.k + k) * (u.m_padded / 4) + m / 4]);
+  let inside = (m < u.m_padded) & (k < u.k);
+  return select(vec4f(), vec4f(filters[(z * u.k + k) * (u.m_padded / 4) + m / 4]), inside);
 }
 
 fn load_b(z: u32, n: u32, k: u32) -> vec4f {
-  if (n >= u.columns || k >= u.k) { return vec4f(); }
-  return vec4f(planes[(z * u.k + k) * (u.stride / 4) + n / 4]);
+  let inside = (n < u.columns) & (k < u.k);
+  return select(vec4f(), vec4f(planes[(z * u.k + k) * (u.stride / 4) + n / 4]), inside);
 }
 
 fn store(z: u32, m: u32, n: u32, v: vec4f) {

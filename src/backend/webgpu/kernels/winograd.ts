@@ -2,6 +2,7 @@
  * Winograd's F(2x2, 3x3) and F(4x4, 3x3) in all three directions: transform, multiply each place of the tiles (gemm.ts), transform back, a
  * block of tiles after the other in the same scratch memory. The cuts are made by winograd-plan.ts; the matrices are in winograd-lines.wgsl.
  */
+import { BackendError } from "../../../core/errors.js";
 import type { Conv2dShape, Derived, Place } from "../../backend.js";
 import {
   type CallContext,
@@ -37,17 +38,11 @@ import {
   type WinogradLayout,
   type WinogradShape,
   type WinogradTile,
+  winogradInHalf,
 } from "./winograd-plan.js";
 import productLoads from "./winograd-product.wgsl.js";
 
-export {
-  canWinograd,
-  type Direction,
-  type WinogradTile,
-  winogradFits,
-  winogradInHalf,
-  winogradWorth,
-} from "./winograd-plan.js";
+export { type Direction, type WinogradTile, winogradTiles, winogradWorth } from "./winograd-plan.js";
 
 export function winogradScratchBytes(
   s: Conv2dShape,
@@ -86,7 +81,7 @@ export interface WinogradCall {
   readonly accumulate?: boolean;
 }
 
-/** What the dispatches of a call share. */
+/** What the dispatches of a call share; `c.f16` is decided for the call. */
 interface Plan {
   readonly s: WinogradShape;
   readonly call: WinogradCall;
@@ -101,11 +96,12 @@ const THREADS = 128;
 /** Filters of a workgroup of winograd-filter.wgsl, along both channels. */
 const FILTERS = 16;
 
-/** The dispatches of a convolution that fits ({@link winogradFits}). */
-export function winograd(shape: Conv2dShape, call: WinogradCall, c: CallContext): Dispatch[] {
+/** The dispatches of a convolution, by one of {@link winogradTiles}. */
+export function winograd(shape: Conv2dShape, call: WinogradCall, context: CallContext): Dispatch[] {
+  const c = { ...context, f16: winogradInHalf(call.tile, context.f16) };
   const s = convolved(shape, call.direction);
   const { scratch, derived } = c;
-  if (scratch === null) throw new RangeError("winograd: a call has no scratch memory");
+  if (scratch === null) throw new BackendError("webgpu: a plan has no place for transformed tiles. Report this.");
   const plan: Plan = {
     s,
     call,
@@ -123,7 +119,7 @@ export function winograd(shape: Conv2dShape, call: WinogradCall, c: CallContext)
     ]);
     return [...sums, transformInverse(plan)];
   }
-  if (derived === null) throw new RangeError("winograd: a call has no transformed weight");
+  if (derived === null) throw new BackendError("webgpu: a plan has no place for transformed filters. Report this.");
   const convolution = blocks.flatMap((block) => [
     transformInput(plan, block),
     product(plan, block, derived.place),
