@@ -55,13 +55,13 @@ function dispatch(source: string, more: Partial<Dispatch> = {}): Dispatch {
 
 /** What the conditions leave of a source. */
 function left(source: string, more: Partial<Dispatch> = {}): string[] {
-  const lines = shaderText(dispatch(source, more), [], new Map()).split("\n");
-  return lines.slice(lines.findIndex((line) => line.startsWith("const GRID_X")) + 1);
+  const lines = shaderText(dispatch(`// begin\n${source}`, more), [], new Map()).split("\n");
+  return lines.slice(lines.indexOf("// begin") + 1);
 }
 
-test("shaderText: constants of their types, float32 to the last bit", () => {
+test("shaderText: constants of their types, float32 to the last bit; the grid's width where it is asked for", () => {
   const constants = { A: 3, B: -3, C: true, D: float(0.1), E: float(-2), F: float(16777217) };
-  const text = shaderText(dispatch("", { constants }), [], new Map());
+  const text = shaderText(dispatch("GRID_X", { constants }), [], new Map());
   assert.equal(text.split("\n").slice(0, 7), [
     "const A = 3u;",
     "const B = -3i;",
@@ -99,7 +99,6 @@ test("shaderText: bindings in order, uniforms behind them, what a device must be
   assert.equal(text.split("\n"), [
     "enable f16;",
     "enable subgroups;",
-    "const GRID_X = 5u;",
     "struct Uniforms { lr: f32, count: u32 }",
     "@group(0) @binding(2) var<uniform> u: Uniforms;",
     "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;",

@@ -42,7 +42,7 @@ export interface Dispatch {
   readonly writes: readonly string[];
   /** Seen by the source as `u.name`. */
   readonly uniforms: Readonly<Record<string, number | Float>>;
-  /** x, y, z. The source has the first as the constant GRID_X. */
+  /** x, y, z. The source has the first as the constant GRID_X, where it names that. */
   readonly workgroups: readonly [number, number, number];
 }
 
