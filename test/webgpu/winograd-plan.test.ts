@@ -2,6 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Conv2dShape } from "#src/backend/backend.js";
+import type { LoweringContext } from "#src/backend/webgpu/dispatch.js";
+import { conv2dAlgorithm } from "#src/backend/webgpu/kernels/conv-plan.js";
 import {
   blocksOf,
   canWinograd,
@@ -95,6 +97,21 @@ test("Winograd is worth it where channels are many, by tiles of 4x4", () => {
   const strided = { ...shapeOf([16, 256, 56, 56], 256, [1, 1]), strideH: 2, outH: 28 };
   assert.not(canWinograd(strided));
   assert.is(winogradWorth(strided, "forward", DEFAULT), null);
+});
+
+test("a forced tile gives way to a product where it cannot be; auto follows the measurement, then the rule", () => {
+  const device = { maxWorkgroups: 65535, maxThreads: 256, workgroupBytes: 16384, subgroups: false, tuned: () => null };
+  const of = (s: Conv2dShape, context: Partial<LoweringContext>): string =>
+    conv2dAlgorithm(s, { direction: "forward" }, { ...device, ...DEFAULT, convAlgorithm: "auto", ...context });
+  const deep = shapeOf([16, 256, 56, 56], 256, [1, 1]);
+  assert.is(of(deep, { convAlgorithm: "winograd2" }), "winograd2");
+  assert.is(of(deep, { convAlgorithm: "winograd4" }), "winograd4");
+  assert.match(of(deep, { convAlgorithm: "exact" }), /^gemm /);
+  assert.match(of({ ...deep, strideW: 2, outW: 28 }, { convAlgorithm: "winograd4" }), /^gemm /);
+  assert.match(of(shapeOf([1, 1024, 8, 8], 1024, [1, 1]), { convAlgorithm: "winograd4" }), /^gemm /);
+  assert.is(of(deep, {}), "winograd4");
+  assert.is(of(deep, { tuned: () => "winograd2" }), "winograd2");
+  assert.is(of(deep, { tuned: () => "of another version" }), "winograd4");
 });
 
 test.run();
