@@ -83,10 +83,15 @@ export interface ConvWork {
   readonly pool?: boolean;
 }
 
-/** How to compute one of a convolution's kernels. */
+/**
+ * How to compute one of a convolution's kernels. `auto`: what the device was measured to be fastest by, else Winograd's where arithmetic and
+ * memory traffic say that it pays (winograd-plan.ts). Names of Winograd's tiles force them where they are possible; F(6x6) is there on wasm
+ * alone. `im2col` and `exact` are the product.
+ */
 export function conv2dAlgorithm(s: Conv2dShape, work: ConvWork, c: LoweringContext): ConvAlgorithm {
   const { direction } = work;
-  const product = `gemm ${tileNames(s, direction)[0]}` as const;
+  const [tile] = gemmTileNames(...resultOf(s, direction));
+  const product = `gemm ${tile}` as const;
   const tiles = winogradTiles(s, direction, c);
   switch (c.convAlgorithm) {
     case "auto": {
@@ -111,10 +116,10 @@ export function tileOf(algorithm: ConvAlgorithm): GemmTile | null {
   return word === "gemm" ? GEMM_TILES[name as GemmTileName] : null;
 }
 
-/** Tiles for a direction, best first. */
-function tileNames(s: Conv2dShape, direction: Direction): GemmTileName[] {
+/** What a tile computes all at once of a direction. Weight gradients are cut into as many chunks as a GPU needs. */
+function resultOf(s: Conv2dShape, direction: Direction): readonly [m: number, n: number, z: number] {
   const { m, n, k, z } = productOf(s, direction);
-  return gemmTileNames(m, n, direction === "backwardWeight" ? z * Math.ceil(k / CHUNK_UNIT) : z);
+  return [m, n, direction === "backwardWeight" ? z * Math.ceil(k / CHUNK_UNIT) : z];
 }
 
 /** Tiles that are worth a measurement: no worse than this share of the best one's score. */
@@ -131,9 +136,9 @@ export function conv2dCandidates(
   { direction, pool = false }: ConvWork,
   c: LoweringContext,
 ): ConvCandidates {
-  const { m, n, z } = productOf(s, direction);
-  const names = tileNames(s, direction);
-  const score = (name: GemmTileName): number => tileScore(GEMM_TILES[name], m, n, z);
+  const result = resultOf(s, direction);
+  const names = gemmTileNames(...result);
+  const score = (name: GemmTileName): number => tileScore(GEMM_TILES[name], ...result);
   const good = names.filter((name) => score(name) >= CANDIDATE_SCORE * score(names[0])).slice(0, MAX_TILES);
   const batch = 2 ** Math.ceil(Math.log2(s.batch));
   const { inC, inH, inW, outC, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, groups } = s;
