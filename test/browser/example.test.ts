@@ -144,6 +144,27 @@ for (const [what, args, threads] of [
   });
 }
 
+/** In software it is slow: few pictures, in the few steps in which the loss falls well below that of chance. */
+const ON_GPU = { backend: "webgpu", pictures: 300, epochs: 4 } as const;
+/** Measured MEASURED; by chance it is 2.3. */
+const MOST_GPU_LOSS = 2.3;
+
+browserTest(`WebGPU: trains on ${ON_GPU.pictures} pictures, ${ON_GPU.epochs} epochs, and classifies`, async () => {
+  await withPage([], async ({ page }) => {
+    const { status, error, engine, loss, test } = await train(page, ON_GPU);
+    if (/WebGPU finds no adapter|has no WebGPU|is not there yet/.test(error)) {
+      console.log(`SKIPPED WebGPU in the page: ${error}`);
+      return;
+    }
+    assert.is(error, "");
+    assert.match(status, /^Trained in [\d.]+ s; tested on 50 pictures/);
+    assert.match(engine, /^WebGPU on ./);
+    assert.ok(Number(loss) < MOST_GPU_LOSS, loss);
+    assert.ok(percentIn(test) >= 0, test);
+    assert.is((await upload(page, path.join(pictures, "heart.png"))).length, 5);
+  });
+});
+
 browserTest("Stop ends a training; the net is as far as it got; a second training begins anew", async () => {
   await withPage(["--isolate"], async ({ page }) => {
     await begin(page, { backend: "wasm", epochs: 100 });

@@ -59,8 +59,8 @@ const BEGIN = `
   const bytes = async (path) => new Uint8Array(await (await blob(path)).arrayBuffer());
   const pictures = ${JSON.stringify(PICTURES)};`;
 
-async function evaluate(code: string): Promise<unknown> {
-  const { page, complaints } = await openPage();
+async function evaluate(code: string, isolated = false): Promise<unknown> {
+  const { page, complaints } = await openPage({ isolated });
   const found = await run(page, `(async () => { ${BEGIN} ${code} })()`);
   assert.equal(complaints, []);
   await page.close();
@@ -138,14 +138,18 @@ for (const file of [
   "keras3.keras",
   "sharded/model.safetensors.index.json",
 ]) {
-  browserTest(`formats/${file}, fetched: Node's classes`, async () => {
+  browserTest(`formats/${file}, fetched, into memory of one thread and of all: Node's classes`, async () => {
     const weights = `test/fixtures/formats/${file}`;
-    const found = await evaluate(`
+    const code = `
       const net = await load("/${weights}", { preprocessing: "torchvision" });
       const found = await net.classify("/" + pictures[0], { top: 100 });
       await net.close();
-      return [found];`);
-    same(found, await inNode(weights, PICTURES.slice(0, 1), { preprocessing: "torchvision" }));
+      return [found];`;
+    const found = await evaluate(code);
+    const ofThreads = await evaluate(code, true);
+    const expected = await inNode(weights, PICTURES.slice(0, 1), { preprocessing: "torchvision" });
+    same(found, expected);
+    same(ofThreads, expected);
   });
 }
 

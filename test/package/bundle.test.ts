@@ -52,4 +52,20 @@ test('import * from "verydeep": no module of Node, no piscina, in any part', asy
   assert.equal(externals(metafile), []);
 });
 
+test("the pool's worker is one script of a few kB, without import(): Vite makes one of no modules of it", async () => {
+  const { outputFiles } = await build({
+    entryPoints: [path.join(root, "dist/backend/wasm/web-worker.js")],
+    bundle: true,
+    format: "iife",
+    minify: true,
+    write: false,
+    logLevel: "silent",
+  });
+  assert.is(outputFiles.length, 1);
+  const [{ text }] = outputFiles;
+  assert.not.match(text, /\bimport\b/);
+  // 6 kB when this was written.
+  assert.ok(text.length > 1000 && text.length < 10_000, `${text.length} bytes`);
+});
+
 test.run();
