@@ -100,7 +100,14 @@ test("Winograd is worth it where channels are many, by tiles of 4x4", () => {
 });
 
 test("a forced tile gives way to a product where it cannot be; auto follows the measurement, then the rule", () => {
-  const device = { maxWorkgroups: 65535, maxThreads: 256, workgroupBytes: 16384, subgroups: false, tuned: () => null };
+  const device = {
+    maxWorkgroups: 65535,
+    maxThreads: 256,
+    workgroupBytes: 16384,
+    subgroups: false,
+    constantSizes: true,
+    tuned: () => null,
+  };
   const of = (s: Conv2dShape, context: Partial<LoweringContext>): string =>
     conv2dAlgorithm(s, { direction: "forward" }, { ...device, ...DEFAULT, convAlgorithm: "auto", ...context });
   const deep = shapeOf([16, 256, 56, 56], 256, [1, 1]);
