@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Place } from "#src/backend/backend.js";
 import { type DeviceFacts, type Dispatch, float, grid, pieceLength, pieces } from "#src/backend/webgpu/dispatch.js";
-import { shaderText, writeUniform } from "#src/backend/webgpu/shader.js";
+import { generalised, shaderText, writeUniform } from "#src/backend/webgpu/shader.js";
 import { throws } from "../engine/nets.js";
 
 const FACTS: DeviceFacts = {
@@ -130,6 +130,28 @@ test("shaderText: a tensor in another's memory has its name, but for members and
     new Map([["dx", "dy"]]),
   );
   assert.ok(text.endsWith("\ndy[i] = dy[i] * id.dx + dx2[0] + u.dx;"), text);
+});
+
+test("generalised: sizes become uniforms, but for those that the compiler must know, members and longer words", () => {
+  const source =
+    "const ROWS = TILE / 4;\nvar<workgroup> t: array<f32, TILE>;\n" +
+    "y[i * WIDTH + GRID_X] = x[id.WIDTH] * ALPHA + WIDTH2 + f32(SHIFT);\n#if relu\n#endif\n#for j TIMES\n#end";
+  const constants = { TILE: 8, WIDTH: 3, ALPHA: float(0.5), relu: true, SHIFT: -2, TIMES: 2, UNUSED: 9 };
+  const general = generalised(dispatch(source, { constants, uniforms: { lr: float(1) } }));
+  assert.equal(general.constants, { TILE: 8, relu: true, TIMES: 2 });
+  assert.equal(Object.entries(general.uniforms), [
+    ["lr", float(1)],
+    ["WIDTH", 3],
+    ["ALPHA", float(0.5)],
+    ["SHIFT", -2],
+    ["GRID_X", 5],
+  ]);
+  const text = shaderText(general, [], new Map());
+  assert.ok(text.includes("y[i * u.WIDTH + u.GRID_X] = x[id.WIDTH] * u.ALPHA + WIDTH2 + f32(u.SHIFT);"), text);
+  assert.ok(text.includes("struct Uniforms { lr: f32, WIDTH: u32, ALPHA: f32, SHIFT: i32, GRID_X: u32 }"), text);
+  // Another shape has the same text.
+  const other = dispatch(source, { constants: { ...constants, WIDTH: 700 }, uniforms: { lr: float(1) } });
+  assert.is(shaderText(generalised(other), [], new Map()), text);
 });
 
 test("writeUniform: words by type, negative ones in two's complement", () => {

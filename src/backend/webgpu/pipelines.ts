@@ -5,7 +5,7 @@
 import { BackendError } from "../../core/errors.js";
 import type { Dispatch } from "./dispatch.js";
 import type { GpuMemory, Range } from "./memory.js";
-import { type Binding, ELEMENT_TYPE, shaderText } from "./shader.js";
+import { type Binding, ELEMENT_TYPE, generalised, shaderText } from "./shader.js";
 import { messageOf } from "./watch.js";
 
 /** A dispatch that is ready to be encoded. */
@@ -40,10 +40,18 @@ export class Pipelines {
   private readonly bufferIds = new WeakMap<GPUBuffer, number>();
   private nextId = 0;
 
-  constructor(private readonly device: GPUDevice) {}
+  /** Shaders with constants that were looked through, but not compiled. */
+  private readonly checked = new Set<string>();
+
+  /** @param general shapes share pipelines ({@link generalised}); the shaders that GPUs get are only checked. */
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly general: boolean,
+  ) {}
 
   /** Finds the buffers of a dispatch and begins to compile its shader. `label` is the call's, for errors. */
-  bind(dispatch: Dispatch, memory: GpuMemory, label: string): Bound {
+  bind(asked: Dispatch, memory: GpuMemory, label: string): Bound {
+    const dispatch = this.general ? generalised(asked) : asked;
     const { tensors, writes } = dispatch;
     const found = Object.entries(tensors).flatMap(([name, window]) => {
       if (window === null) return [];
@@ -69,11 +77,20 @@ export class Pipelines {
         );
       }
     }
-    return {
-      dispatch,
-      ranges,
-      pipeline: this.compile(shaderText(dispatch, bindings, aliases), dispatch, bindings, label),
-    };
+    const pipeline = this.compile(shaderText(dispatch, bindings, aliases), dispatch, bindings, label);
+    if (!this.general) return { dispatch, ranges, pipeline };
+    const check = this.check(shaderText(asked, bindings, aliases), asked, label);
+    return { dispatch, ranges, pipeline: Promise.all([pipeline, check]).then(([compiled]) => compiled) };
+  }
+
+  /** Looks through a shader without a pipeline for it. */
+  private async check(text: string, { name }: Dispatch, label: string): Promise<void> {
+    if (this.checked.has(text)) return;
+    this.checked.add(text);
+    this.device.pushErrorScope("validation");
+    this.device.createShaderModule({ code: text, label: name });
+    const error = await this.device.popErrorScope();
+    if (error) throw refused(label, name, error);
   }
 
   /** @param uniforms where the values of the dispatch's uniforms are. */
@@ -106,9 +123,7 @@ export class Pipelines {
       compiled.catch(() => this.compiled.delete(text));
     }
     return compiled.catch((error) => {
-      throw new BackendError(
-        `webgpu: a shader was refused (${label}, ${dispatch.name}: ${messageOf(error)}). Use the wasm backend, and report this.`,
-      );
+      throw refused(label, dispatch.name, error);
     });
   }
 
@@ -151,6 +166,12 @@ export class Pipelines {
     this.bufferIds.set(buffer, id);
     return id;
   }
+}
+
+function refused(label: string, name: string, error: unknown): BackendError {
+  return new BackendError(
+    `webgpu: a shader was refused (${label}, ${name}: ${messageOf(error)}). Use the wasm backend, and report this.`,
+  );
 }
 
 function overlap(a: Range, b: Range): boolean {

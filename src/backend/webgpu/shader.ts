@@ -40,7 +40,7 @@ export function shaderText(
     ...Object.entries(constants)
       .filter(([name]) => !FEATURES.has(name))
       .map(([name, value]) => `const ${name} = ${literal(value)};`),
-    ...(source.includes("GRID_X") ? [`const GRID_X = ${workgroups[0]}u;`] : []),
+    ...(namesOf(source).has("GRID_X") ? [`const GRID_X = ${workgroups[0]}u;`] : []),
   ];
   const fields = Object.entries(uniforms);
   if (fields.length > 0) {
@@ -58,6 +58,62 @@ export function shaderText(
   return `${lines.join("\n")}\n${text}`;
 }
 
+/** Where the compiler has to know a value. */
+const STATIC_LINE = /\bconst\b|\barray<|@workgroup_size|#for\b|var<workgroup>/;
+const NAME = /(?<![.\w])[A-Za-z_]\w*/g;
+
+/** What is derived of a source, once. */
+interface SourceFacts {
+  readonly names: ReadonlySet<string>;
+  readonly staticNames: ReadonlySet<string>;
+  /** The source with some names as uniforms, by these names. */
+  readonly general: Map<string, string>;
+}
+
+const factsOfSources = new Map<string, SourceFacts>();
+
+function factsOf(source: string): SourceFacts {
+  let facts = factsOfSources.get(source);
+  if (facts === undefined) {
+    const staticLines = source.split("\n").filter((line) => STATIC_LINE.test(line));
+    facts = {
+      names: new Set(source.match(NAME)),
+      staticNames: new Set(staticLines.join("\n").match(NAME)),
+      general: new Map(),
+    };
+    factsOfSources.set(source, facts);
+  }
+  return facts;
+}
+
+function namesOf(source: string): ReadonlySet<string> {
+  return factsOf(source).names;
+}
+
+/**
+ * The same dispatch with all sizes that the compiler can do without as uniforms: shapes share a pipeline then. For software adapters, which
+ * take long to compile and gain nothing by constants.
+ */
+export function generalised(dispatch: Dispatch): Dispatch {
+  const { source, constants, uniforms, workgroups } = dispatch;
+  const { names, staticNames, general } = factsOf(source);
+  const sizes: [string, number | Float][] = [];
+  const kept: Record<string, number | boolean | Float> = {};
+  for (const [name, value] of Object.entries<number | boolean | Float>({ ...constants, GRID_X: workgroups[0] })) {
+    const used = names.has(name);
+    if (typeof value === "boolean" || (used && staticNames.has(name))) kept[name] = value;
+    else if (used) sizes.push([name, value]);
+  }
+  const key = sizes.map(([name]) => name).join(" ");
+  let text = general.get(key);
+  if (text === undefined) {
+    const wanted = new Set(key.split(" "));
+    text = source.replace(NAME, (name) => (wanted.has(name) ? `u.${name}` : name));
+    general.set(key, text);
+  }
+  return { ...dispatch, source: text, constants: kept, uniforms: { ...uniforms, ...Object.fromEntries(sizes) } };
+}
+
 /** A value of the uniforms' struct, in its 4 bytes. */
 export function writeUniform(view: DataView, offsetBytes: number, value: number | Float): void {
   if (typeof value !== "number") view.setFloat32(offsetBytes, value.f32, true);
@@ -65,9 +121,9 @@ export function writeUniform(view: DataView, offsetBytes: number, value: number 
   else view.setUint32(offsetBytes, value, true);
 }
 
-/** Uniforms that are integers keep one type whatever their sign: u32. */
 function uniformType(value: number | Float): string {
-  return typeof value === "number" ? "u32" : "f32";
+  if (typeof value !== "number") return "f32";
+  return value < 0 ? "i32" : "u32";
 }
 
 /** A constant as WGSL has it, of its type; a float to its last bit. */

@@ -41,6 +41,8 @@ export interface WebGpuOptions {
   readonly memoryMaxBytes?: number;
   /** Measure which ways are fastest: on GPUs (default), or also on a software adapter, for tests, which remembers nothing. */
   readonly tune?: "gpu" | "always";
+  /** Compile shaders for each shape; default: on GPUs. Software adapters compile long, and once for all shapes. */
+  readonly specialise?: boolean;
   /**
    * For tests: tensors lie in pieces of this size where the device could have them in larger ones. A multiple of 1024; of 16384 where
    * sums are computed.
@@ -74,7 +76,7 @@ export class WebGpuBackend implements Backend {
     const { memoryMaxBytes: maxBytes = Number.POSITIVE_INFINITY } = options;
     this.slotRules = { unitBytes: 256, pieceBytes: context.pieceBytes };
     this.memoryOfDevice = new GpuMemory(device, context.pieceBytes, maxBytes);
-    this.pipelines = new Pipelines(device);
+    this.pipelines = new Pipelines(device, options.specialise === undefined ? adapter.software : !options.specialise);
     this.watch = new DeviceWatch(device);
   }
 
@@ -352,8 +354,8 @@ function labelsOf(calls: readonly Labelled[]): string {
 
 /** GPUMapMode.READ. */
 const MAP_READ = 1;
-/** Uniforms of a dispatch; the alignment that WebGPU asks for at most. */
-const UNIFORM_BYTES = 256;
+/** Room for the uniforms of a dispatch: a multiple of the alignment that WebGPU asks for at most. */
+const UNIFORM_BYTES = 512;
 
 /** Structs of uniforms are seen in units of 16 bytes. */
 function uniformBytes({ dispatch }: Bound): number {

@@ -3,7 +3,7 @@
  * that are split among workgroups. Pure functions of sizes.
  */
 import type { DataType, LinearShape, Place } from "../../backend.js";
-import { type Dispatch, type DeviceFacts, grid, pieceLength, type Window, whole } from "../dispatch.js";
+import { type DeviceFacts, type Dispatch, grid, pieceLength, type Window, whole } from "../dispatch.js";
 import { GEMM_TILES, type GemmTile, gemmTile } from "./gemm.js";
 import sums from "./linear-sums.wgsl.js";
 
