@@ -20,7 +20,6 @@ const CONTEXT: LoweringContext = {
   workgroupBytes: 16384,
   subgroups: false,
   f16: false,
-  constantSizes: true,
   convAlgorithm: "auto",
   tuned: () => null,
 };

@@ -105,7 +105,6 @@ test("a forced tile gives way to a product where it cannot be; auto follows the 
     maxThreads: 256,
     workgroupBytes: 16384,
     subgroups: false,
-    constantSizes: true,
     tuned: () => null,
   };
   const of = (s: Conv2dShape, context: Partial<LoweringContext>): string =>

@@ -63,10 +63,6 @@ export interface DeviceFacts {
 export interface LoweringContext extends DeviceFacts {
   /** Multiply in half precision, sum in float32: where the device has it and the caller asked for it. */
   readonly f16: boolean;
-  /**
-   * Are sizes of large shaders part of them, so that compilers fold them, or uniforms, so that a few pipelines do for all shapes ({@link sized})?
-   */
-  readonly constantSizes: boolean;
   /** createEngine's convAlgorithm. */
   readonly convAlgorithm: string;
   /** Which of several ways the device is fastest by, as far as it was measured; null where it was not. */
@@ -145,21 +141,4 @@ export function grid(count: number, { maxWorkgroups }: DeviceFacts): [number, nu
   if (count <= maxWorkgroups) return [count, 1, 1];
   const rows = Math.ceil(count / maxWorkgroups);
   return [Math.ceil(count / rows), rows, 1];
-}
-
-/** A source with its constants; where sizes are uniforms, the numbers among them are. Types and workgroups cannot depend on these. */
-export function sized(
-  source: string,
-  constants: Readonly<Record<string, number | boolean>>,
-  { constantSizes }: LoweringContext,
-): Pick<Dispatch, "source" | "constants" | "uniforms"> {
-  if (constantSizes) return { source, constants, uniforms: {} };
-  const flags: Record<string, boolean> = {};
-  const sizes: Record<string, number> = {};
-  for (const [name, value] of Object.entries(constants)) {
-    if (typeof value === "boolean") flags[name] = value;
-    else sizes[name] = value;
-  }
-  const names = new RegExp(`\\b(${Object.keys(sizes).join("|")})\\b`, "g");
-  return { source: source.replace(names, "u.$1"), constants: flags, uniforms: sizes };
 }

@@ -48,8 +48,6 @@ export interface WebGpuOptions {
    * sums are computed.
    */
   readonly pieceBytes?: number;
-  /** Default: constants on GPUs, uniforms on software adapters, which take half a second for each pipeline of a convolution. */
-  readonly sizes?: "constants" | "uniforms";
 }
 
 /** Calls that go to the device at once: short enough for systems that end what keeps a GPU for seconds. */
@@ -105,7 +103,6 @@ export class WebGpuBackend implements Backend {
       ...facts,
       pieceBytes: Math.min(facts.pieceBytes, options.pieceBytes ?? facts.pieceBytes),
       f16: precision === "f16",
-      constantSizes: (options.sizes ?? (adapter.software ? "uniforms" : "constants")) === "constants",
       convAlgorithm,
       tuned: (key: string) => tuning.get(key) ?? null,
     };

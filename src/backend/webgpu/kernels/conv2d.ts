@@ -11,7 +11,6 @@ import {
   type LoweringContext,
   type Lowerings,
   optional,
-  sized,
   type Window,
   whole,
 } from "../dispatch.js";
@@ -65,12 +64,6 @@ function gathering(
   };
 }
 
-/** The loads and stores of a product. */
-function loadsOf(values: Readonly<Record<string, number | boolean>>, c: CallContext) {
-  const { source: loads, ...rest } = sized(source, values, c);
-  return { loads, ...rest };
-}
-
 function kernelConstants(s: Conv2dShape) {
   return {
     GROUP_IN: s.inC / s.groups,
@@ -114,23 +107,21 @@ function forward(
       {
         name: pool ? "conv2dMaxPool2dForward" : "conv2dForward",
         ...product,
+        loads: source,
         aAlongK: true,
         bAlongK: false,
-        ...loadsOf(
-          {
-            forward: true,
-            pool,
-            relu,
-            ...kernelConstants(s),
-            ...gathered,
-            PIXELS: product.n,
-            TAPS: product.k,
-            OUT_C: s.outC,
-            WEIGHT_VECTORS: weightVectors,
-            OUTPUT_VECTORS: outputVectors,
-          },
-          c,
-        ),
+        constants: {
+          forward: true,
+          pool,
+          relu,
+          ...kernelConstants(s),
+          ...gathered,
+          PIXELS: product.n,
+          TAPS: product.k,
+          OUT_C: s.outC,
+          WEIGHT_VECTORS: weightVectors,
+          OUTPUT_VECTORS: outputVectors,
+        },
         tensors: {
           input: vectorsWhere(!pool && gathered.INPUT_VECTORS, x),
           weight: vectorsWhere(weightVectors, weight),
@@ -154,9 +145,11 @@ function turnedWeight(s: Conv2dShape): Derived | null {
 function turnWeight(s: Conv2dShape, weight: Place, turned: Place, c: CallContext): Dispatch {
   return {
     name: "conv2dTurnWeight",
-    ...sized(turnSource, { OUT_C: s.outC, GROUP_IN: s.inC / s.groups, PLACES: s.kH * s.kW }, c),
+    source: turnSource,
+    constants: { OUT_C: s.outC, GROUP_IN: s.inC / s.groups, PLACES: s.kH * s.kW },
     tensors: { weight: whole(weight), turned: whole(turned) },
     writes: ["turned"],
+    uniforms: {},
     workgroups: grid(Math.ceil(weight.length / 256), c),
   };
 }
@@ -189,33 +182,31 @@ function backwardInput(s: Conv2dShape, { dy, weight, bias, mask, dx }: BackwardI
       {
         name: "conv2dBackwardInput",
         ...product,
+        loads: source,
         aAlongK: false,
         bAlongK: false,
-        ...loadsOf(
-          {
-            backwardInput: true,
-            ...kernelConstants(s),
-            ...gathered,
-            PIXELS: product.n,
-            TERMS: product.k,
-            IN_C: s.inC,
-            IN_H: flat.inH,
-            IN_W: flat.inW,
-            STRIDE_H: strideH,
-            STRIDE_W: strideW,
-            COMMON_H: h.common,
-            COMMON_W: w.common,
-            INVERSE_H: h.inverse,
-            INVERSE_W: w.inverse,
-            EVERY_H: h.every,
-            EVERY_W: w.every,
-            PLACES_H: h.places,
-            PLACES_W: w.places,
-            WEIGHT_VECTORS: weightVectors,
-            OUTPUT_VECTORS: outputVectors,
-          },
-          c,
-        ),
+        constants: {
+          backwardInput: true,
+          ...kernelConstants(s),
+          ...gathered,
+          PIXELS: product.n,
+          TERMS: product.k,
+          IN_C: s.inC,
+          IN_H: flat.inH,
+          IN_W: flat.inW,
+          STRIDE_H: strideH,
+          STRIDE_W: strideW,
+          COMMON_H: h.common,
+          COMMON_W: w.common,
+          INVERSE_H: h.inverse,
+          INVERSE_W: w.inverse,
+          EVERY_H: h.every,
+          EVERY_W: w.every,
+          PLACES_H: h.places,
+          PLACES_W: w.places,
+          WEIGHT_VECTORS: weightVectors,
+          OUTPUT_VECTORS: outputVectors,
+        },
         tensors: {
           input: vectorsWhere(gathered.INPUT_VECTORS, dy),
           weight: vectorsWhere(weightVectors, c.derived?.place ?? weight),
@@ -258,24 +249,22 @@ function backwardWeight(s: Conv2dShape, t: BackwardWeight, accumulate: boolean, 
         ...product,
         k: chunk,
         z: product.z * chunks,
+        loads: source,
         aAlongK: true,
         bAlongK: true,
-        ...loadsOf(
-          {
-            backwardWeight: true,
-            accumulate: accumulate && parts === null,
-            ...kernelConstants(s),
-            ...gathered,
-            PIXELS: product.k,
-            TAPS: product.n,
-            OUT_C: s.outC,
-            CHUNK: chunk,
-            CHUNKS: chunks,
-            DY_VECTORS: dyVectors,
-            OUTPUT_VECTORS: outputVectors,
-          },
-          c,
-        ),
+        constants: {
+          backwardWeight: true,
+          accumulate: accumulate && parts === null,
+          ...kernelConstants(s),
+          ...gathered,
+          PIXELS: product.k,
+          TAPS: product.n,
+          OUT_C: s.outC,
+          CHUNK: chunk,
+          CHUNKS: chunks,
+          DY_VECTORS: dyVectors,
+          OUTPUT_VECTORS: outputVectors,
+        },
         tensors: {
           input: vectorsWhere(gathered.INPUT_VECTORS, x),
           dy: vectorsWhere(dyVectors, dy),
@@ -292,9 +281,11 @@ function backwardWeight(s: Conv2dShape, t: BackwardWeight, accumulate: boolean, 
   const length = whole4 ? dWeight.length / 4 : dWeight.length;
   dispatches.push({
     name: "conv2dSumChunks",
-    ...sized(chunksSource, { LENGTH: length, CHUNKS: chunks, accumulate }, c),
+    source: chunksSource,
+    constants: { LENGTH: length, CHUNKS: chunks, accumulate },
     tensors: { parts: vectorsWhere(whole4, parts), dWeight: vectorsWhere(whole4, dWeight) },
     writes: ["dWeight"],
+    uniforms: {},
     workgroups: grid(Math.ceil(length / 64), c),
   });
   return dispatches;
@@ -353,13 +344,11 @@ function sumChannels(
   const chunks = Math.ceil((images * plane) / chunk);
   return {
     name: "conv2dBackwardBias",
-    ...sized(
-      biasSource,
-      { IMAGES: images, CHANNELS: channels, PLANE: plane, CHUNK: chunk, CHUNKS: chunks, accumulate },
-      c,
-    ),
+    source: biasSource,
+    constants: { IMAGES: images, CHANNELS: channels, PLANE: plane, CHUNK: chunk, CHUNKS: chunks, accumulate },
     tensors: { input: whole(input), output: whole(output) },
     writes: ["output"],
+    uniforms: {},
     workgroups: grid(channels * chunks, c),
   };
 }
