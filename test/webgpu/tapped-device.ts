@@ -7,6 +7,8 @@ import "../helpers/vulkan-drivers.js";
 export interface Tapped {
   readonly engine: Engine;
   readonly device: GPUDevice;
+  /** What the driver says of itself. */
+  readonly adapterName: string;
 }
 
 /** Null where there is no adapter. */
@@ -25,7 +27,7 @@ export async function tappedEngine(options: EngineOptions = {}): Promise<Tapped 
   };
   const host = { ...NODE, findGpu: async () => ({ gpu: { requestAdapter: async () => adapter } }) };
   const engine = await createEngineOn(host, { ...options, backend: "webgpu" });
-  return { engine, device: devices[0] };
+  return { engine, device: devices[0], adapterName: adapter.info.description };
 }
 
 /** From now on there is no room for buffers of more than `mostBytes`. */
