@@ -70,6 +70,7 @@ function bundle({
     ignoreAnnotations: true,
     define: {
       "process.env.TEST_BACKEND": '"webgpu"',
+      "process.env.TEST_WEBGPU": JSON.stringify(process.env.TEST_WEBGPU ?? ""),
       // Fixtures are found from test/helpers.
       "import.meta.url": JSON.stringify(new URL("test/helpers/fixtures.js", base).href),
     },

@@ -1,6 +1,6 @@
 /** The backends that tests of operations run on. */
 import type { EngineOptions } from "#src/engine.js";
-import { onGpu } from "./webgpu.js";
+import { isThorough, onGpu } from "./webgpu.js";
 
 /** Above 2 GiB addresses are negative as 32-bit integers. Whole pages of 64 KiB. */
 const ABOVE_2_GIB = Math.round((2.2 * 2 ** 30) / 65536) * 65536;
@@ -45,5 +45,5 @@ const WEBGPU: readonly TestedBackend[] = [
   },
 ];
 
-/** With TEST_BACKEND=webgpu the GPU alone. */
-export const BACKENDS: readonly TestedBackend[] = onGpu() ? WEBGPU : CPU;
+/** With TEST_BACKEND=webgpu the GPU alone; with default limits where all is asked for. */
+export const BACKENDS: readonly TestedBackend[] = onGpu() ? WEBGPU.slice(0, isThorough() ? undefined : 1) : CPU;

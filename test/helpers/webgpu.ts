@@ -11,6 +11,22 @@ export function onGpu(): boolean {
   return process.env.TEST_BACKEND === "webgpu";
 }
 
+/** TEST_WEBGPU=all runs every case on WebGPU. */
+export function isThorough(): boolean {
+  return process.env.TEST_WEBGPU === "all";
+}
+
+/**
+ * Is a case of a long list run here? On WebGPU only one of `share`, chosen by its name, unless all are asked for: software adapters, which most
+ * machines that run tests have alone, take minutes for what GPUs do in seconds.
+ */
+export function isTaken(name: string, share: number, rest = 0): boolean {
+  if (!onGpu() || isThorough()) return true;
+  let hash = 0;
+  for (const letter of name) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 65521;
+  return hash % share === rest;
+}
+
 /** Of the largest value. */
 export const GPU_TOLERANCE = 2e-5;
 
