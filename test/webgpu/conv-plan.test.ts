@@ -20,6 +20,7 @@ const CONTEXT: LoweringContext = {
   workgroupBytes: 16384,
   subgroups: false,
   f16: false,
+  compact: false,
   convAlgorithm: "auto",
   tuned: () => null,
 };

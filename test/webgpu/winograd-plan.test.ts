@@ -106,6 +106,7 @@ test("a forced tile gives way to a product where it cannot be; auto follows the 
     workgroupBytes: 16384,
     subgroups: false,
     tuned: () => null,
+    compact: false,
   };
   const of = (s: Conv2dShape, context: Partial<LoweringContext>): string =>
     conv2dAlgorithm(s, { direction: "forward" }, { ...device, ...DEFAULT, convAlgorithm: "auto", ...context });

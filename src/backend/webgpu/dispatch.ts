@@ -63,6 +63,8 @@ export interface DeviceFacts {
 export interface LoweringContext extends DeviceFacts {
   /** Multiply in half precision, sum in float32: where the device has it and the caller asked for it. */
   readonly f16: boolean;
+  /** Shaders that are compiled soon rather than run fast: on software adapters. */
+  readonly compact: boolean;
   /** createEngine's convAlgorithm. */
   readonly convAlgorithm: string;
   /** Which of several ways the device is fastest by, as far as it was measured; null where it was not. */

@@ -66,7 +66,7 @@ export class WebGpuBackend implements Backend {
   private constructor(
     private readonly device: GPUDevice,
     readonly adapter: AdapterFacts,
-    private readonly context: LoweringContext,
+    readonly context: LoweringContext,
     private readonly tuning: Tuning,
     private readonly host: GpuHost,
     private readonly options: WebGpuOptions,
@@ -74,7 +74,7 @@ export class WebGpuBackend implements Backend {
     const { memoryMaxBytes: maxBytes = Number.POSITIVE_INFINITY } = options;
     this.slotRules = { unitBytes: 256, pieceBytes: context.pieceBytes };
     this.memoryOfDevice = new GpuMemory(device, context.pieceBytes, maxBytes);
-    this.pipelines = new Pipelines(device, options.specialise === undefined ? adapter.software : !options.specialise);
+    this.pipelines = new Pipelines(device, context.compact);
     this.watch = new DeviceWatch(device);
   }
 
@@ -103,6 +103,7 @@ export class WebGpuBackend implements Backend {
       ...facts,
       pieceBytes: Math.min(facts.pieceBytes, options.pieceBytes ?? facts.pieceBytes),
       f16: precision === "f16",
+      compact: options.specialise === undefined ? adapter.software : !options.specialise,
       convAlgorithm,
       tuned: (key: string) => tuning.get(key) ?? null,
     };
