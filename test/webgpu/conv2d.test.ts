@@ -1,8 +1,8 @@
-/** WebGPU's convolutions as products: each tile, the ways to load four neighbours, long sums, sums in chunks, max-pooling on top. */
+/** WebGPU's convolutions as products: which tile, the ways to load four neighbours, long sums, sums in chunks, max-pooling on top. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Engine } from "#src/core/engine.js";
 import { GEMM_TILES, gemmTileNames } from "#src/backend/webgpu/kernels/gemm.js";
+import type { Engine } from "#src/core/engine.js";
 import type { Tensor } from "#src/core/tensor.js";
 import { conv2d, maxPool2d, relu } from "#src/ops/index.js";
 import { maxRelativeError } from "../helpers/compare.js";
@@ -47,7 +47,7 @@ const TILED: readonly (readonly [tile: keyof typeof GEMM_TILES, channels: number
   ["128x128", 256, 90],
 ];
 
-test("each tile is the best of some product that is tested", () => {
+test("each tile (specialised.test.ts runs them) is the best of some product", () => {
   assert.equal(TILED.map(([tile]) => tile).sort(), Object.keys(GEMM_TILES).sort());
   for (const [tile, channels, side] of TILED) assert.is(gemmTileNames(channels, side ** 2)[0], tile);
 });
@@ -69,16 +69,6 @@ function compareForward(name: string, on: readonly Engine[], values: readonly Te
       assert.ok(error <= GPU_TOLERANCE, `relative error ${error.toExponential(2)}`);
     }
   });
-}
-
-// One engine: a tile is a pipeline, and software takes long for each.
-for (const [tile, channels, side] of TILED) {
-  const values = [
-    randomTensor("x", [1, 2, side, side]),
-    randomTensor("weight", [channels, 2, 1, 1]),
-    randomTensor("bias", [channels]),
-  ];
-  compareForward(`conv2d tile=${tile}`, engines.slice(0, 1), values, (x, weight, bias) => conv2d(x, weight, bias));
 }
 
 // Rows of whole vectors that are shifted by 0 to 3 places, to either side.
