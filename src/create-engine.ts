@@ -53,8 +53,9 @@ export interface EngineOptions {
   /** What webgpu asks of the GPU: all that it offers (`adapter`, default), or WebGPU's default limits, which every GPU has; for tests. */
   readonly gpuLimits?: "default" | "adapter";
   /**
-   * How wasm convolves: the fastest by shape (`auto`, default); by shape among those with the smallest rounding errors (`exact`: 1e-6
-   * of the largest value, where auto's are 1e-5); or always by `im2col`, or by Winograd's F(2x2), F(4x4) or F(6x6) where it is possible.
+   * How convolutions are computed: the fastest by shape (`auto`, default); by shape among those with the smallest rounding errors (`exact`: 1e-6
+   * of the largest value, where auto's are 1e-5); or always by `im2col`, or by Winograd's F(2x2), F(4x4) or F(6x6) where it is possible. On webgpu
+   * `exact` is `im2col`, a product without the matrix, and `winograd6` is `winograd4`.
    */
   readonly convAlgorithm?: "auto" | "exact" | "im2col" | "winograd2" | "winograd4" | "winograd6";
   /**

@@ -6,7 +6,7 @@ import { createEngine } from "#src/engine.js";
 import { checkOp, type OpRun } from "../helpers/run-op.js";
 import { GPU_TOLERANCE, gpuEngine, gpuEngines } from "../helpers/webgpu.js";
 
-/** Empty where there is no adapter; then tests are registered as skipped. */
+/** All files share them; an idle engine needs no closing. Empty where there is no adapter; then tests are registered as skipped. */
 export const engines: readonly Engine[] = await gpuEngines();
 /** The plain loops in double precision. */
 export const oracle: Engine = await createEngine({ backend: "reference", precision: "float64" });
@@ -16,7 +16,6 @@ const worst = new Map<string, number>();
 /** Reports after a file's tests, and says why where they cannot run. Call it before test.run(). */
 export function gpuTests(): void {
   test.after(async () => {
-    for (const engine of engines) await engine.close();
     if (worst.size > 0) {
       console.log(
         `\n  worst relative errors: ${[...worst].map(([op, e]) => `${op} ${e.toExponential(1)}`).join(", ")}`,
