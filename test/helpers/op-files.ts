@@ -12,5 +12,12 @@ export const OP_FILES: readonly string[] = [
   "upsample",
 ];
 
-/** Those that pages can run: the cases of linear-quantized are of wasm's bits, threads and tiers. */
-export const PAGE_OP_FILES: readonly string[] = OP_FILES.filter((file) => file !== "linear-quantized");
+/** Cases of wasm's bits, threads and tiers: no page can run these. */
+const NODE_ALONE: ReadonlySet<string> = new Set(["linear-quantized"]);
+/** Many, of shapes that other files have as well: in pages only where all is asked for. */
+const LONG: ReadonlySet<string> = new Set(["fixtures"]);
+
+/** Those that pages run. */
+export const PAGE_OP_FILES: readonly string[] = OP_FILES.filter(
+  (file) => !NODE_ALONE.has(file) && (process.env.TEST_WEBGPU === "all" || !LONG.has(file)),
+);

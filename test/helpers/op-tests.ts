@@ -11,7 +11,7 @@ import { throws } from "../engine/nets.js";
 import { maxRelativeError } from "./compare.js";
 import { checkGradients } from "./finite-differences.js";
 import { checkOp, type OpRun } from "./run-op.js";
-import { GPU_TOLERANCE, gpuEngines, isTaken, onGpu } from "./webgpu.js";
+import { GPU_TOLERANCE, gpuEngines, isTaken, onGpu, shareOf } from "./webgpu.js";
 
 /** One float32 rounding or a few, of values that both compute alike. */
 export const ROUNDING = 1e-6;
@@ -45,7 +45,7 @@ export function reportAfter(): void {
 
 /** A test that kernels agree with the oracle, and threads with one another to the bit. */
 export function compare(op: string, name: string, run: () => OpRun, tolerance = ROUNDING): void {
-  if (!isTaken(`${op} ${name}`, 3)) return;
+  if (!isTaken(`${op} ${name}`, shareOf(op))) return;
   test(`${op} ${name}`, async () => {
     worst.set(op, Math.max(worst.get(op) ?? 0, await checkOp(groups, oracle, run(), toleranceOf(tolerance))));
   });

@@ -27,6 +27,11 @@ export function isTaken(name: string, share: number, rest = 0): boolean {
   return hash % share === rest;
 }
 
+/** The share of a list of an operation's cases; convolutions have the most pipelines by far. */
+export function shareOf(op: string): number {
+  return op.startsWith("conv") ? 6 : 3;
+}
+
 /** Of the largest value. */
 export const GPU_TOLERANCE = 2e-5;
 

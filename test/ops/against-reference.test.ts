@@ -28,7 +28,7 @@ import {
 import { maxRelativeError } from "../helpers/compare.js";
 import { toleranceOf } from "../helpers/op-tests.js";
 import { checkOp, type OpRun, randomTensor, recordParameter, runOp } from "../helpers/run-op.js";
-import { gpuEngines, isTaken, onGpu } from "../helpers/webgpu.js";
+import { gpuEngines, isTaken, onGpu, shareOf } from "../helpers/webgpu.js";
 
 /** Sums of float32 products in chains of at most 256: the square root of 256 times 2^-24, fivefold. */
 const TOLERANCE = 5e-6;
@@ -85,7 +85,7 @@ function apart(groups: readonly (readonly Engine[])[]): readonly (readonly Engin
 
 /** A test that runs the operation on all engines: one of each number of threads, for convolutions also of each algorithm. */
 function compare(op: string, name: string, run: () => OpRun, tolerance = TOLERANCE): void {
-  if (!isTaken(`${op} ${name}`, 3)) return;
+  if (!isTaken(`${op} ${name}`, shareOf(op))) return;
   test(`${op} ${name}`, async () => {
     const groups = op === "conv2d" ? convEngines : apart([engines]);
     worst.set(op, Math.max(worst.get(op) ?? 0, await checkOp(groups, oracle, run(), toleranceOf(tolerance))));

@@ -10,6 +10,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { PAGE_OP_FILES } from "../helpers/op-files.js";
 import { driverFile } from "../helpers/vulkan-drivers.js";
+import { isThorough } from "../helpers/webgpu.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const run = promisify(execFile);
@@ -43,11 +44,10 @@ async function obstacle(): Promise<string | null> {
 const missing = await obstacle();
 if (missing !== null) console.log(`SKIPPED operations on lavapipe: ${missing}`);
 
-const FILES = [
-  ...PAGE_OP_FILES.map((file) => ["ops", file] as const),
-  ["webgpu", "f16"] as const,
-  ["webgpu", "nets"] as const,
-];
+/** Its compiler is slow too: with TEST_WEBGPU=all everything that runs on other drivers. */
+const FILES = isThorough()
+  ? [...PAGE_OP_FILES.map((file) => ["ops", file] as const), ["webgpu", "f16"] as const, ["webgpu", "nets"] as const]
+  : [["ops", "activation"] as const, ["ops", "upsample"] as const, ["webgpu", "f16"] as const];
 for (const [folder, file] of FILES) {
   const name = `lavapipe: ${folder}/${file}`;
   if (driver === null || missing !== null) {
