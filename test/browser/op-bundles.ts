@@ -70,6 +70,8 @@ function bundle({
     ignoreAnnotations: true,
     define: {
       "process.env.TEST_BACKEND": '"webgpu"',
+      // What Node's run on WebGPU has shown need not be shown again of each shape.
+      "process.env.TEST_SHARE": '"3"',
       "process.env.TEST_WEBGPU": JSON.stringify(process.env.TEST_WEBGPU ?? ""),
       // Fixtures are found from test/helpers.
       "import.meta.url": JSON.stringify(new URL("test/helpers/fixtures.js", base).href),

@@ -27,9 +27,9 @@ export function isTaken(name: string, share: number, rest = 0): boolean {
   return hash % share === rest;
 }
 
-/** The share of a list of an operation's cases; convolutions have the most pipelines by far. */
+/** One of how many cases of an operation is run; convolutions have the most pipelines by far. Pages run fewer (browser/op-bundles.ts). */
 export function shareOf(op: string): number {
-  return op.startsWith("conv") ? 6 : 3;
+  return (op.startsWith("conv") ? 8 : 4) * Number(process.env.TEST_SHARE ?? 1);
 }
 
 /** Of the largest value. */
