@@ -1,6 +1,6 @@
 import { createEngine, oneCycle, shapes, train, vgg } from "verydeep";
 
-const engine = await createEngine(); // WebAssembly SIMD, all cores
+const engine = await createEngine(); // a GPU where there is one, else WebAssembly SIMD on all cores
 const data = shapes({ count: 6000 }); // pictures drawn by code: nothing to download
 const net = vgg("A", { width: 0.125, inputSize: 32, classes: 10, classifier: [] }, engine);
 const options = { epochs: 8, batch: 64, lr: 0.03, schedule: oneCycle(), augment: { flip: true } };
